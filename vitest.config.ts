@@ -1,9 +1,33 @@
-import { defineConfig } from 'vitest/config';
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
+
+const SERIAL = 'test/**/*.serial.test.ts';
+
+function project(name: string, include: string[], groupOrder: number): TestProjectInlineConfiguration {
+  return {
+    test: {
+      name,
+      include,
+      exclude: name === 'serial' ? [] : [SERIAL],
+      pool: 'forks',
+      fileParallelism: name !== 'serial',
+      sequence: { groupOrder },
+      testTimeout: 60_000,
+      hookTimeout: 120_000,
+    },
+  };
+}
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    globalSetup: ['test/support/global-setup.ts'],
+    reporters: ['default', './test/support/count-reporter.ts'],
+    teardownTimeout: 30_000,
+    projects: [
+      project('house', ['test/house/**/*.test.ts'], 0),
+      project('lib', ['test/lib/**/*.test.ts', 'test/support/**/*.test.ts'], 0),
+      project('e2e', ['test/e2e/**/*.test.ts'], 1),
+      // Whatever needs the machine for itself: it measures time, or counts what the whole machine has mounted.
+      project('serial', [SERIAL], 2),
+    ],
   },
 });
