@@ -1,0 +1,100 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { errnoOf, messageOf, PreflightError } from './errors.ts';
+import { oneLine } from './text.ts';
+
+/** What a user may set once instead of on every command line. */
+export interface Config {
+  /** The file these values came from; it need not exist. */
+  path: string;
+  stateDir: string;
+  cacheDir: string;
+  /** Private half of the key pair that is seeded into images; made on first use. */
+  sshKeyPath: string;
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+const KEYS = ['state_dir', 'cache_dir', 'ssh_key_path'] as const;
+type Key = (typeof KEYS)[number];
+
+/** XDG base directories must be absolute; others are to be ignored (XDG Base Directory Specification 0.8). */
+function xdgDir(env: Environment, name: string, fallback: string): string {
+  const value = env[name];
+  return value?.startsWith('/') ? value : join(env.HOME ?? homedir(), fallback);
+}
+
+function expandHome(path: string, env: Environment): string {
+  return path === '~' || path.startsWith('~/') ? join(env.HOME ?? homedir(), path.slice(1)) : path;
+}
+
+async function readConfigFile(path: string, mustExist: boolean): Promise<Partial<Record<Key, string>>> {
+  if (!existsSync(path)) {
+    if (!mustExist) return {};
+    throw new PreflightError('configuration', [
+      {
+        message: `BANGER_CONFIG names ${oneLine(path)}, which does not exist`,
+        mend: 'unset BANGER_CONFIG, or create that file',
+      },
+    ]);
+  }
+  const fault = (message: string, mend: string) =>
+    new PreflightError('configuration', [{ message: `${oneLine(path)}: ${message}`, mend }]);
+  const { parse } = await import('smol-toml');
+  let values: Record<string, unknown>;
+  try {
+    values = parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw fault(
+      oneLine(messageOf(error)),
+      errnoOf(error) ? `check the file: ls -l ${path}` : 'mend the TOML at the place shown',
+    );
+  }
+  const result: Partial<Record<Key, string>> = {};
+  for (const [key, value] of Object.entries(values)) {
+    const known = KEYS.find((candidate) => candidate === key);
+    if (known === undefined) {
+      const { closest } = await import('fastest-levenshtein');
+      throw fault(
+        `unknown key '${oneLine(key)}'`,
+        `did you mean '${closest(key, [...KEYS])}'? known keys: ${KEYS.join(', ')}`,
+      );
+    }
+    if (typeof value !== 'string' || value === '' || value.includes('\0')) {
+      throw fault(`'${key}' must be a non-empty string`, `write ${key} = "/a/path"`);
+    }
+    result[known] = value;
+  }
+  return result;
+}
+
+/**
+ * Flag, environment, config file, default: the first that is set wins. Relative paths in the file are relative to it.
+ * @throws PreflightError for a config file that cannot be read or understood
+ */
+export async function loadConfig(
+  flags: { stateDir?: string | undefined },
+  env: Environment = process.env,
+): Promise<Config> {
+  const explicit = env.BANGER_CONFIG === '' ? undefined : env.BANGER_CONFIG;
+  const path = explicit ?? join(xdgDir(env, 'XDG_CONFIG_HOME', '.config'), 'banger', 'config.toml');
+  const file = await readConfigFile(path, explicit !== undefined);
+  const fromFile = (key: Key): string | undefined =>
+    file[key] === undefined ? undefined : resolve(dirname(path), expandHome(file[key], env));
+  const set = (value: string | undefined): string | undefined => (value ? resolve(value) : undefined);
+  return {
+    path,
+    stateDir:
+      set(flags.stateDir) ??
+      set(env.BANGER_STATE_DIR) ??
+      fromFile('state_dir') ??
+      join(xdgDir(env, 'XDG_STATE_HOME', '.local/state'), 'banger'),
+    cacheDir:
+      set(env.BANGER_CACHE_DIR) ??
+      fromFile('cache_dir') ??
+      join(xdgDir(env, 'XDG_CACHE_HOME', '.cache'), 'banger'),
+    sshKeyPath:
+      fromFile('ssh_key_path') ?? join(xdgDir(env, 'XDG_CONFIG_HOME', '.config'), 'banger', 'id_ed25519'),
+  };
+}

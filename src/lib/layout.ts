@@ -1,0 +1,42 @@
+import { join } from 'node:path';
+
+/** Where things live below the state directory. Paths only: nothing here touches the disk. */
+export interface Layout {
+  stateDir: string;
+  database: string;
+  /** proper-lockfile's directory is this path with `.lock` added. */
+  lockTarget: string;
+  liveDir: string;
+  imagesDir: string;
+  logDir: string;
+  vmsDir: string;
+  reserve: string;
+}
+
+export function layoutOf(stateDir: string): Layout {
+  return {
+    stateDir,
+    database: join(stateDir, 'banger.db'),
+    lockTarget: join(stateDir, 'images'),
+    liveDir: join(stateDir, 'live'),
+    imagesDir: join(stateDir, 'images'),
+    logDir: join(stateDir, 'image-build'),
+    vmsDir: join(stateDir, 'vms'),
+    reserve: join(stateDir, 'reserve'),
+  };
+}
+
+/** The files of a managed image below its artifact directory. */
+export const ARTIFACT_FILES = {
+  rootfs: 'rootfs.ext4',
+  kernel: 'kernel',
+  initrd: 'initrd.img',
+  modules: 'modules',
+  workSeed: 'work-seed.ext4',
+  packages: 'rootfs.ext4.packages.sha256',
+} as const;
+
+/** Where an artifact directory goes before it is removed, so that nobody finds half of it under its name. */
+export function asidePath(path: string, operationId: string): string {
+  return `${path}.removing-${operationId}`;
+}

@@ -1,0 +1,248 @@
+import { existsSync } from 'node:fs';
+import { BangerError, CancelledError, messageOf } from './errors.ts';
+import { newId, shortId } from './id.ts';
+import { removeDirectory, setAside } from './recovery.ts';
+import { UnknownCommitError } from './store/errors.ts';
+import { imageByName } from './store/images.ts';
+import {
+  addEvent,
+  enterStage,
+  finishOperation,
+  insertOperation,
+  isCancelRequested,
+  planImage,
+} from './store/operations.ts';
+import { insertReservations, type Reservation, type Reserved, reservationsOf } from './store/reservations.ts';
+import type { ImageRow, OperationKind, OperationRow } from './store/schema.ts';
+import type { Store } from './store/store.ts';
+import { renameDurably, syncTree } from './system/durable.ts';
+import { formatDuration, oneLine } from './text.ts';
+import type { Workspace, WorkspaceLock } from './workspace.ts';
+
+/** How often a running operation looks for a mark left by `banger operation cancel`, in milliseconds. */
+const CANCEL_POLL_MS = 250;
+
+/** What an operation is going to do, decided and recorded under the lock before anything is made. */
+export interface OperationPlan {
+  kind: OperationKind;
+  imageId: string;
+  imageName: string;
+  reservations: readonly Reservation[];
+  /** Where artifacts are assembled: full path below `images/`, not made yet. */
+  stageDir?: string;
+  /** Where one rename publishes them. */
+  artifactDir?: string;
+  logPath?: string;
+}
+
+/** Throws unless a name is free: of images, and of operations that will make one (exit 4). */
+export function assertNameFree(store: Store, name: string): void {
+  const image = imageByName(store, name);
+  if (image !== undefined) {
+    throw new BangerError('already_exists', `an image named ${name} exists already (${shortId(image.id)})`, {
+      hints: [`banger image show ${name}`, `banger image delete ${name}`, 'choose another name'],
+    });
+  }
+  const [reserved] = reservationsOf(store, 'name', name);
+  if (reserved) {
+    throw new BangerError('already_exists', `the name ${name} is taken by ${describe(reserved.operation)}`, {
+      hints: [`banger operation show ${shortId(reserved.operation.id)}`, 'choose another name'],
+    });
+  }
+}
+
+/** Throws unless an image may be reserved in this way (exit 5): bases are shared, targets are not. */
+export function assertImageFree(store: Store, image: ImageRow, mode: Reservation['mode']): void {
+  const blocker = reservationsOf(store, 'image', image.id).find(
+    (reserved: Reserved) => mode === 'exclusive' || reserved.mode === 'exclusive',
+  );
+  if (!blocker) return;
+  throw new BangerError('conflict', `image ${image.name} is in use by ${describe(blocker.operation)}`, {
+    hints: [
+      `wait for it: banger operation show ${shortId(blocker.operation.id)}`,
+      `or stop it: banger operation cancel ${shortId(blocker.operation.id)}`,
+    ],
+  });
+}
+
+/** Throws when a directory stands where an image is to be published (exit 11): it is not ours to replace. */
+export function assertArtifactDirFree(path: string): void {
+  if (!existsSync(path)) return;
+  throw new BangerError('corrupt', `${path} exists already, but no image has it`, {
+    hints: ['banger check --repair'],
+  });
+}
+
+function describe(operation: OperationRow): string {
+  const age = formatDuration(Date.now() - Date.parse(operation.started_at));
+  const where = `pid ${operation.pid} on ${oneLine(operation.host)}`;
+  return `${operation.kind} ${operation.image_name} (${where}, running for ${age})`;
+}
+
+function newRow(workspace: Workspace, plan: OperationPlan): OperationRow {
+  const { row: run } = workspace.run;
+  return {
+    id: newId(),
+    kind: plan.kind,
+    state: 'running',
+    run_id: run.id,
+    pid: run.pid,
+    host: run.host,
+    command: run.command,
+    image_id: plan.imageId,
+    image_name: plan.imageName,
+    stage: null,
+    stage_started_at: null,
+    stage_dir: plan.stageDir ?? null,
+    artifact_dir: plan.artifactDir ?? null,
+    planned_image: null,
+    log_path: plan.logPath ?? null,
+    error: null,
+    cancel_requested_at: null,
+    started_at: new Date().toISOString(),
+    finished_at: null,
+  };
+}
+
+/** Writes an operation's journal row with its reservations. Call under the lock, in the transaction that decided it. */
+export function recordOperation(workspace: Workspace, plan: OperationPlan): OperationRow {
+  const row = newRow(workspace, plan);
+  insertOperation(workspace.store, row);
+  insertReservations(workspace.store, row.id, plan.reservations);
+  return row;
+}
+
+/** An operation that is one transaction: decided, done and recorded under the lock. */
+export async function runAtOnce<T>(
+  workspace: Workspace,
+  decide: () => { plan: OperationPlan; apply: () => T },
+): Promise<T> {
+  return workspace.locked((lock) =>
+    workspace.store.write(() => {
+      lock.assertOurs();
+      const { plan, apply } = decide();
+      const { id } = recordOperation(workspace, plan);
+      const result = apply();
+      finishOperation(workspace.store, id, 'succeeded');
+      return result;
+    }),
+  );
+}
+
+/** An operation at work: reserved under the lock, carried out outside it, published under it again. */
+export class Operation {
+  readonly row: OperationRow;
+  /** Aborted by a signal, or by `banger operation cancel` from anywhere. */
+  readonly signal: AbortSignal;
+  readonly #workspace: Workspace;
+  readonly #poll: NodeJS.Timeout;
+  #published: { lock: WorkspaceLock } | undefined;
+  #stage: string | null = null;
+
+  /** Phase 1: decides and reserves under the lock. `decide` runs inside the transaction. */
+  static async begin<T extends { plan: OperationPlan }>(
+    workspace: Workspace,
+    decide: () => T,
+  ): Promise<{ operation: Operation; decided: T }> {
+    const { row, decided } = await workspace.locked(() =>
+      workspace.store.write(() => {
+        const decision = decide();
+        return { row: recordOperation(workspace, decision.plan), decided: decision };
+      }),
+    );
+    return { operation: new Operation(workspace, row), decided };
+  }
+
+  private constructor(workspace: Workspace, row: OperationRow) {
+    this.#workspace = workspace;
+    this.row = row;
+    const cancel = new AbortController();
+    this.#poll = setInterval(() => {
+      if (!isCancelRequested(workspace.store, row.id)) return;
+      clearInterval(this.#poll);
+      cancel.abort(
+        new CancelledError('SIGTERM', `cancelled by 'banger operation cancel ${shortId(row.id)}'`),
+      );
+    }, CANCEL_POLL_MS);
+    this.#poll.unref();
+    this.signal = AbortSignal.any([workspace.signal, cancel.signal]);
+  }
+
+  enterStage(stage: string): void {
+    this.#stage = stage;
+    this.#workspace.store.write(() => enterStage(this.#workspace.store, this.row.id, stage));
+  }
+
+  leaveStage(stage: string): void {
+    this.#workspace.store.write(() => addEvent(this.#workspace.store, this.row.id, stage, 'finished'));
+  }
+
+  /**
+   * Phase 3, first half: makes the stage directory durable, takes the lock, records the row to come, and renames
+   * the stage directory into place. Nothing is awaited between the lock and the rename.
+   */
+  async activate(planned: ImageRow): Promise<void> {
+    const { stage_dir, artifact_dir, id } = this.row;
+    if (stage_dir === null || artifact_dir === null) throw new Error('this operation publishes no directory');
+    await syncTree(stage_dir, this.signal);
+    const { store } = this.#workspace;
+    const lock = await this.#workspace.lock();
+    this.#published = { lock };
+    // Before the plan is recorded: recovery undoes what a plan names.
+    assertArtifactDirFree(artifact_dir);
+    store.write(() => {
+      lock.assertOurs();
+      planImage(store, id, JSON.stringify(planned));
+    });
+    renameDurably(stage_dir, artifact_dir);
+  }
+
+  /** Phase 3, second half: one transaction checks that the lock is still ours, writes the row and ends the operation. */
+  async persist(write: (store: Store) => void): Promise<void> {
+    const { store } = this.#workspace;
+    const lock = this.#published?.lock;
+    if (lock === undefined) throw new Error('persist comes after activate');
+    store.write(() => {
+      lock.assertOurs();
+      enterStage(store, this.row.id, 'persisted');
+      write(store);
+      addEvent(store, this.row.id, 'persisted', 'finished');
+      finishOperation(store, this.row.id, 'succeeded');
+    });
+    this.#published = undefined;
+    clearInterval(this.#poll);
+    await lock.release();
+  }
+
+  /**
+   * Undoes what was made and records why. After a COMMIT of unknown outcome nothing is undone: the next holder of the
+   * lock finds out. Returns what could not be cleaned up now, for the next command to do.
+   */
+  async fail(error: unknown): Promise<unknown | undefined> {
+    clearInterval(this.#poll);
+    const { store } = this.#workspace;
+    const { id, stage_dir, artifact_dir } = this.row;
+    const lock = this.#published?.lock;
+    try {
+      if (error instanceof UnknownCommitError) return undefined;
+      const doomed =
+        lock && artifact_dir !== null && stage_dir !== null && !existsSync(stage_dir) ? [artifact_dir] : [];
+      if (stage_dir !== null) doomed.push(stage_dir);
+      for (const directory of setAside(doomed, id)) await removeDirectory(directory);
+      store.write(() => {
+        addEvent(store, id, this.#stage ?? this.row.kind, 'failed', messageOf(error));
+        finishOperation(
+          store,
+          id,
+          error instanceof CancelledError ? 'cancelled' : 'failed',
+          messageOf(error),
+        );
+      });
+      return undefined;
+    } catch (left) {
+      return left;
+    } finally {
+      await lock?.release();
+    }
+  }
+}

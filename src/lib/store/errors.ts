@@ -1,0 +1,79 @@
+import { BangerError } from '../errors.ts';
+
+/**
+ * A COMMIT that reported failure may still have reached the disk (its WAL frames can be replayed after this process
+ * has ended), so whoever sees this must not undo anything: the next holder of the lock reads the row and decides.
+ */
+export class UnknownCommitError extends BangerError {
+  override readonly name = 'UnknownCommitError';
+
+  constructor(path: string, cause: unknown) {
+    super('tool_failed', `${path}: the commit failed and its outcome is not known: ${reason(cause)}`, {
+      hints: [
+        'check the disk, then run any command that changes images: it settles what was left',
+        'banger operation list',
+      ],
+      cause,
+    });
+  }
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The SQLite result code of an error (`SQLITE_BUSY`, `SQLITE_BUSY_SNAPSHOT`, …), or undefined. */
+export function sqliteCode(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && String(error.code).startsWith('SQLITE_')
+    ? String(error.code)
+    : undefined;
+}
+
+export function isBusy(error: unknown): boolean {
+  return /^SQLITE_(BUSY|LOCKED)/u.test(sqliteCode(error) ?? '');
+}
+
+/** No space left: SQLite says FULL for a write, and an I/O error for what it maps or truncates. */
+export function isOutOfSpace(error: unknown): boolean {
+  return /^SQLITE_(FULL|IOERR_(WRITE|SHMSIZE|SHMOPEN|TRUNCATE|FSTAT)|CANTOPEN)$/u.test(
+    sqliteCode(error) ?? '',
+  );
+}
+
+/** What SQLite reports, in this program's own errors; anything else is returned as it is. */
+export function storeError(error: unknown, path: string): unknown {
+  const code = sqliteCode(error);
+  if (code === undefined) return error;
+  const why = reason(error);
+  if (isBusy(error)) {
+    return new BangerError('busy', `${path}: another program holds the database: ${why}`, {
+      hints: ['run the command again', 'banger operation list'],
+      cause: error,
+    });
+  }
+  if (/^SQLITE_(CORRUPT|NOTADB)/u.test(code)) {
+    return new BangerError('corrupt', `${path}: is damaged or not a database: ${why}`, {
+      hints: ['banger doctor', `move it away and register your images again: mv '${path}' '${path}.damaged'`],
+      cause: error,
+    });
+  }
+  if (/^SQLITE_(CANTOPEN|READONLY|PERM|AUTH)/u.test(code)) {
+    return new BangerError('preflight_failed', `${path}: cannot be opened for this: ${why}`, {
+      hints: [`check owner and mode: ls -ld '${path}' "$(dirname '${path}')"`, 'banger doctor'],
+      cause: error,
+    });
+  }
+  if (code === 'SQLITE_FULL') {
+    return new BangerError('preflight_failed', `${path}: no space left on its filesystem: ${why}`, {
+      hints: ['make room: banger image list --sort size, then banger image delete NAME', `df -h '${path}'`],
+      cause: error,
+    });
+  }
+  if (code.startsWith('SQLITE_IOERR')) {
+    return new BangerError('tool_failed', `${path}: the disk returned an error: ${why} (${code})`, {
+      hints: [`df -h '${path}'`, 'dmesg | tail'],
+      cause: error,
+    });
+  }
+  return error;
+}

@@ -1,0 +1,43 @@
+import { sql } from './compiler.ts';
+import type { ImageRow } from './schema.ts';
+import type { Store } from './store.ts';
+
+export function listImages(store: Store): ImageRow[] {
+  return store.all(sql.selectFrom('images').selectAll().orderBy('name'));
+}
+
+export function listImageNames(store: Store): string[] {
+  return store.all(sql.selectFrom('images').select('name').orderBy('name')).map((row) => row.name);
+}
+
+export function imageById(store: Store, id: string): ImageRow | undefined {
+  return store.get(sql.selectFrom('images').selectAll().where('id', '=', id));
+}
+
+export function imageByName(store: Store, name: string): ImageRow | undefined {
+  return store.get(sql.selectFrom('images').selectAll().where('name', '=', name));
+}
+
+/** The images whose id begins with `prefix` (hex digits only: no LIKE wildcard is possible). */
+export function imagesByIdPrefix(store: Store, prefix: string): ImageRow[] {
+  return store.all(sql.selectFrom('images').selectAll().where('id', 'like', `${prefix}%`).orderBy('name'));
+}
+
+export function insertImage(store: Store, row: ImageRow): void {
+  store.change(sql.insertInto('images').values(row));
+}
+
+/** Writes all of a row but its id; false when no such image is left. */
+export function updateImage(store: Store, { id, ...rest }: ImageRow): boolean {
+  return store.change(sql.updateTable('images').set(rest).where('id', '=', id)) === 1;
+}
+
+export function deleteImage(store: Store, id: string): void {
+  store.change(sql.deleteFrom('images').where('id', '=', id));
+}
+
+export function vmNamesUsing(store: Store, imageId: string): string[] {
+  return store
+    .all(sql.selectFrom('vms').select('name').where('image_id', '=', imageId).orderBy('name'))
+    .map((row) => row.name);
+}

@@ -1,0 +1,107 @@
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import Sqlite from 'better-sqlite3';
+import { errnoOf } from '../errors.ts';
+import { newId } from '../id.ts';
+import { sql } from './compiler.ts';
+import { isBusy, sqliteCode } from './errors.ts';
+import type { RunRow } from './schema.ts';
+import type { Store } from './store.ts';
+
+const SUFFIX = '.lock';
+
+/** This process as a run: alive to everybody as long as the kernel keeps its lock on `live/<id>.lock`. */
+export interface Run {
+  readonly row: RunRow;
+  /** Ends it; the kernel does the same for a process that dies. */
+  end(): void;
+}
+
+function livePath(liveDir: string, runId: string): string {
+  return join(liveDir, `${runId}${SUFFIX}`);
+}
+
+/**
+ * Makes this process a run. File, lock and row are made inside one write transaction, so that `sweepDeadRuns`, which
+ * runs inside one too, never meets a file that is not locked yet.
+ */
+export function beginRun(store: Store, liveDir: string, command: string): Run {
+  const row: RunRow = {
+    id: newId(),
+    pid: process.pid,
+    host: hostname(),
+    command,
+    started_at: new Date().toISOString(),
+  };
+  const path = livePath(liveDir, row.id);
+  const held = store.write(() => {
+    const live = new Sqlite(path, { timeout: 0 });
+    // POSIX locks belong to the process and die with it, across PID namespaces: SQLite takes them for us.
+    live.exec('BEGIN EXCLUSIVE');
+    store.change(sql.insertInto('runs').values(row));
+    return live;
+  });
+  return {
+    row,
+    end() {
+      try {
+        store.write(() => store.change(sql.deleteFrom('runs').where('id', '=', row.id)));
+        rmSync(path, { force: true });
+      } finally {
+        held.close();
+      }
+    },
+  };
+}
+
+/** Whether a run still holds its lock: true for one that is stopped, false for one that was killed. */
+export function isRunAlive(liveDir: string, runId: string): boolean {
+  let probe: Sqlite.Database;
+  try {
+    probe = new Sqlite(livePath(liveDir, runId), { readonly: true, fileMustExist: true, timeout: 0 });
+  } catch (error) {
+    // CANTOPEN is also what a lack of descriptors looks like: only a file that is not there speaks for death.
+    if (sqliteCode(error) === 'SQLITE_CANTOPEN' && !existsSync(livePath(liveDir, runId))) return false;
+    throw error;
+  }
+  try {
+    probe.pragma('schema_version');
+    return false;
+  } catch (error) {
+    if (isBusy(error)) return true;
+    // Whatever it holds, it was read: nobody locks it.
+    if (sqliteCode(error) === 'SQLITE_NOTADB') return false;
+    throw error;
+  } finally {
+    probe.close();
+  }
+}
+
+/**
+ * The runs that died, with what they left in `live/` removed. Call inside a write transaction. Their rows stay until
+ * `forgetRuns`, so that a crash in between finds them again.
+ */
+export function sweepDeadRuns(store: Store, liveDir: string): string[] {
+  const known = store.all(sql.selectFrom('runs').select('id')).map((row) => row.id);
+  const owners = store
+    .all(sql.selectFrom('operations').select('run_id').distinct().where('state', '=', 'running'))
+    .map((row) => row.run_id);
+  let files: string[] = [];
+  try {
+    files = readdirSync(liveDir).filter((name) => name.endsWith(SUFFIX));
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+  }
+  const candidates = new Set([...known, ...owners, ...files.map((name) => name.slice(0, -SUFFIX.length))]);
+  return [...candidates].filter((id) => {
+    if (isRunAlive(liveDir, id)) return false;
+    rmSync(livePath(liveDir, id), { force: true });
+    return true;
+  });
+}
+
+/** Drops the rows of runs that are over. */
+export function forgetRuns(store: Store, ids: readonly string[]): void {
+  if (ids.length > 0) store.change(sql.deleteFrom('runs').where('id', 'in', [...ids]));
+}

@@ -1,0 +1,6 @@
+import { initial } from './0001-initial.ts';
+
+/** Every migration in its order; `PRAGMA user_version` counts how many a database has had. */
+export const migrations: Readonly<Record<string, string>> = {
+  '0001_initial': initial,
+};

@@ -1,0 +1,107 @@
+import type { Selectable } from 'kysely';
+import { sql } from './compiler.ts';
+import { releaseReservations } from './reservations.ts';
+import type { OperationEventRow, OperationRow, OperationState } from './schema.ts';
+import type { Store } from './store.ts';
+
+const now = (): string => new Date().toISOString();
+
+export function insertOperation(store: Store, row: OperationRow): void {
+  store.change(sql.insertInto('operations').values(row));
+}
+
+/** Newest first. */
+export function listOperations(store: Store, limit: number): OperationRow[] {
+  return store.all(
+    sql.selectFrom('operations').selectAll().orderBy('started_at', 'desc').orderBy('id').limit(limit),
+  );
+}
+
+export function operationById(store: Store, id: string): OperationRow | undefined {
+  return store.get(sql.selectFrom('operations').selectAll().where('id', '=', id));
+}
+
+export function operationsByIdPrefix(store: Store, prefix: string): OperationRow[] {
+  return store.all(sql.selectFrom('operations').selectAll().where('id', 'like', `${prefix}%`));
+}
+
+export function runningOperations(store: Store): OperationRow[] {
+  return store.all(
+    sql.selectFrom('operations').selectAll().where('state', '=', 'running').orderBy('started_at'),
+  );
+}
+
+export function eventsOf(store: Store, operationId: string): Selectable<OperationEventRow>[] {
+  return store.all(
+    sql.selectFrom('operation_events').selectAll().where('operation_id', '=', operationId).orderBy('id'),
+  );
+}
+
+export function addEvent(
+  store: Store,
+  operationId: string,
+  stage: string,
+  event: OperationEventRow['event'],
+  message: string | null = null,
+): void {
+  store.change(
+    sql
+      .insertInto('operation_events')
+      .values({ operation_id: operationId, at: now(), stage, event, message }),
+  );
+}
+
+/** Records that a stage has begun. */
+export function enterStage(store: Store, operationId: string, stage: string): void {
+  store.change(
+    sql.updateTable('operations').set({ stage, stage_started_at: now() }).where('id', '=', operationId),
+  );
+  addEvent(store, operationId, stage, 'started');
+}
+
+/** Records the row that is about to be written, before the rename that publishes it. */
+export function planImage(store: Store, operationId: string, planned: string): void {
+  store.change(sql.updateTable('operations').set({ planned_image: planned }).where('id', '=', operationId));
+}
+
+/** Ends an operation and lets go of what it reserved. */
+export function finishOperation(
+  store: Store,
+  operationId: string,
+  state: Exclude<OperationState, 'running'>,
+  error: string | null = null,
+): void {
+  store.change(
+    sql
+      .updateTable('operations')
+      .set({ state, error, finished_at: now() })
+      .where('id', '=', operationId)
+      .where('state', '=', 'running'),
+  );
+  releaseReservations(store, operationId);
+}
+
+/** Makes a dead run's operation the caller's to clean up; its names and images are free again at once. */
+export function claimOperation(store: Store, operationId: string, runId: string): void {
+  store.change(sql.updateTable('operations').set({ run_id: runId }).where('id', '=', operationId));
+  releaseReservations(store, operationId);
+}
+
+export function requestCancel(store: Store, operationId: string): boolean {
+  return (
+    store.change(
+      sql
+        .updateTable('operations')
+        .set({ cancel_requested_at: now() })
+        .where('id', '=', operationId)
+        .where('state', '=', 'running'),
+    ) === 1
+  );
+}
+
+export function isCancelRequested(store: Store, operationId: string): boolean {
+  const row = store.get(
+    sql.selectFrom('operations').select('cancel_requested_at').where('id', '=', operationId),
+  );
+  return row !== undefined && row.cancel_requested_at !== null;
+}

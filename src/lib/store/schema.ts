@@ -1,0 +1,109 @@
+import type { Generated } from 'kysely';
+
+/** 0 or 1: SQLite has no boolean. */
+export type Bit = 0 | 1;
+/** ISO 8601, UTC, milliseconds. */
+export type Timestamp = string;
+
+/** One row an image, managed or not. All paths are absolute. */
+export interface ImageRow {
+  id: string;
+  name: string;
+  managed: Bit;
+  artifact_dir: string | null;
+  rootfs_path: string;
+  work_seed_path: string | null;
+  kernel_path: string;
+  initrd_path: string | null;
+  modules_dir: string | null;
+  /** Bytes asked for with --size; null when the base's size was kept. */
+  build_size: number | null;
+  packages_preset: string | null;
+  docker: Bit;
+  seeded_ssh_public_key_fingerprint: string | null;
+  kernel_format: string | null;
+  kernel_version: string | null;
+  /** Lineage: the base's id and its name at that time; the base may be gone since. */
+  base_image_id: string | null;
+  base_image_name: string | null;
+  protected: Bit;
+  created_at: Timestamp;
+  updated_at: Timestamp;
+}
+
+export interface VmRow {
+  id: string;
+  name: string;
+  image_id: string;
+  created_at: Timestamp;
+}
+
+/** A process that is changing things, or was: `live/<id>.lock` tells which. */
+export interface RunRow {
+  id: string;
+  pid: number;
+  host: string;
+  command: string;
+  started_at: Timestamp;
+}
+
+export type OperationKind = 'build' | 'bootstrap' | 'register' | 'promote' | 'delete' | 'rename';
+export type OperationState = 'running' | 'succeeded' | 'failed' | 'cancelled' | 'interrupted';
+
+export interface OperationRow {
+  id: string;
+  kind: OperationKind;
+  state: OperationState;
+  /** The run that owns it, or that claimed it for recovery. */
+  run_id: string;
+  pid: number;
+  host: string;
+  command: string;
+  image_id: string;
+  image_name: string;
+  stage: string | null;
+  stage_started_at: Timestamp | null;
+  stage_dir: string | null;
+  artifact_dir: string | null;
+  /** The image row (JSON) that it is about to write; set before the rename that publishes. */
+  planned_image: string | null;
+  log_path: string | null;
+  error: string | null;
+  cancel_requested_at: Timestamp | null;
+  started_at: Timestamp;
+  finished_at: Timestamp | null;
+}
+
+export interface OperationEventRow {
+  id: Generated<number>;
+  operation_id: string;
+  at: Timestamp;
+  stage: string;
+  event: 'started' | 'finished' | 'failed' | 'note';
+  message: string | null;
+}
+
+export interface ReservationRow {
+  operation_id: string;
+  kind: 'name' | 'image';
+  key: string;
+  mode: 'exclusive' | 'shared';
+}
+
+/** The one row (id 1) that arbitrates the lock. */
+export interface LockRow {
+  id: 1;
+  epoch: number;
+  run_id: string | null;
+  acquired_at: Timestamp | null;
+}
+
+export interface Schema {
+  images: ImageRow;
+  vms: VmRow;
+  runs: RunRow;
+  operations: OperationRow;
+  operation_events: OperationEventRow;
+  reservations: ReservationRow;
+  lock: LockRow;
+}

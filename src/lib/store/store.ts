@@ -1,0 +1,118 @@
+import type Sqlite from 'better-sqlite3';
+import type { Compilable, CompiledQuery } from 'kysely';
+import { isBusy, storeError, UnknownCommitError } from './errors.ts';
+import type { Reserve } from './reserve.ts';
+
+/**
+ * An open registry. Every call is synchronous; a transaction is a plain function, so nothing but SQL can be waited
+ * for inside it. Errors come out as BangerErrors (7 busy, 11 damaged, 6 not usable or full, 9 I/O).
+ */
+export class Store {
+  readonly path: string;
+  readonly #sqlite: Sqlite.Database;
+  readonly #reserve: Reserve;
+  readonly #statements = new Map<string, Sqlite.Statement>();
+
+  constructor(path: string, sqlite: Sqlite.Database, reserve: Reserve) {
+    this.path = path;
+    this.#sqlite = sqlite;
+    this.#reserve = reserve;
+  }
+
+  all<O>(query: Compilable<O>): O[] {
+    return this.#guarded(() => {
+      const { sql, parameters } = query.compile();
+      return this.#prepare(sql).all(...parameters) as O[];
+    });
+  }
+
+  get<O>(query: Compilable<O>): O | undefined {
+    return this.#guarded(() => {
+      const { sql, parameters } = query.compile();
+      return this.#prepare(sql).get(...parameters) as O | undefined;
+    });
+  }
+
+  /** Runs a statement that changes rows and returns how many it changed. */
+  change(query: { compile(): CompiledQuery<unknown> }): number {
+    return this.#guarded(() => {
+      const { sql, parameters } = query.compile();
+      return this.#prepare(sql).run(...parameters).changes;
+    });
+  }
+
+  /** A pragma's one value: `integrity_check`, `user_version`, … */
+  pragma(name: string): unknown {
+    return this.#guarded(() => this.#sqlite.pragma(name, { simple: true }));
+  }
+
+  /** Several reads that see one state of the database. */
+  snapshot<T>(read: () => T): T {
+    return this.#guarded(() => this.#sqlite.transaction(read).deferred());
+  }
+
+  /**
+   * A write transaction (BEGIN IMMEDIATE: a deferred one that reads first fails with BUSY_SNAPSHOT whatever the
+   * timeout). `change` runs inside it and must not keep the store for later.
+   * @throws UnknownCommitError when COMMIT itself failed
+   */
+  write<T>(change: () => T): T {
+    return this.#guarded(() => this.#immediate(change));
+  }
+
+  /** As `write`, but `busy` at once when another connection is writing. */
+  tryWrite<T>(change: () => T): T | 'busy' {
+    this.#sqlite.pragma('busy_timeout = 0');
+    try {
+      return this.write(change);
+    } catch (error) {
+      if (error instanceof Error && isBusy(error.cause)) return 'busy';
+      throw error;
+    } finally {
+      this.#sqlite.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`);
+    }
+  }
+
+  close(): void {
+    this.#sqlite.close();
+  }
+
+  #prepare(sql: string): Sqlite.Statement {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#sqlite.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+
+  #immediate<T>(change: () => T): T {
+    this.#reserve.retryOnceWithout(() => this.#sqlite.exec('BEGIN IMMEDIATE'));
+    let result: T;
+    try {
+      result = change();
+    } catch (error) {
+      if (this.#sqlite.inTransaction) this.#sqlite.exec('ROLLBACK');
+      throw error;
+    }
+    try {
+      this.#sqlite.exec('COMMIT');
+    } catch (error) {
+      if (isBusy(error)) throw error;
+      if (this.#sqlite.inTransaction) this.#sqlite.exec('ROLLBACK');
+      throw new UnknownCommitError(this.path, error);
+    }
+    return result;
+  }
+
+  #guarded<T>(use: () => T): T {
+    try {
+      return use();
+    } catch (error) {
+      throw storeError(error, this.path);
+    }
+  }
+}
+
+/** How long a statement waits for another connection, in milliseconds; write transactions last far less. */
+export const BUSY_TIMEOUT_MS = 5000;

@@ -1,0 +1,49 @@
+import { closeSync, fdatasyncSync, fsyncSync, openSync, renameSync } from 'node:fs';
+import { open, readdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+/** Makes a directory's entries durable (fsync(2): an fsync of a file does not cover its name). */
+export function syncDirectory(path: string): void {
+  const directory = openSync(path, 'r');
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
+}
+
+export function syncFile(path: string): void {
+  const file = openSync(path, 'r');
+  try {
+    fdatasyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Makes every file and directory of a tree durable. Symbolic links become so with the directory that holds them. */
+export async function syncTree(root: string, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  for (const entry of await readdir(root, { withFileTypes: true })) {
+    const path = join(root, entry.name);
+    if (entry.isDirectory()) await syncTree(path, signal);
+    else if (entry.isFile()) await syncPath(path);
+  }
+  await syncPath(root);
+}
+
+async function syncPath(path: string): Promise<void> {
+  const file = await open(path, 'r');
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** rename(2), durable when it returns: both names' directories are synced. */
+export function renameDurably(from: string, to: string): void {
+  renameSync(from, to);
+  syncDirectory(dirname(to));
+  if (dirname(from) !== dirname(to)) syncDirectory(dirname(from));
+}

@@ -1,0 +1,188 @@
+import { mkdirSync, statfsSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { type Config, loadConfig } from './config.ts';
+import { errnoOf, FaultList } from './errors.ts';
+import { type Layout, layoutOf } from './layout.ts';
+import type { Leftover } from './recovery.ts';
+import type { Run } from './store/liveness.ts';
+import { openForReading, openForWriting } from './store/open.ts';
+import type { Store } from './store/store.ts';
+import { oneLine } from './text.ts';
+
+export interface WorkspaceFlags {
+  stateDir?: string | undefined;
+  /** How long to wait for the lock, in milliseconds. */
+  lockTimeoutMs: number;
+}
+
+/** What a command that only looks has: no lock, no run, and no store where nothing was ever registered. */
+export interface Readings {
+  config: Config;
+  layout: Layout;
+  store: Store | null;
+}
+
+/** What a command that changes things has, until it closes it. */
+export interface Workspace {
+  config: Config;
+  layout: Layout;
+  store: Store;
+  run: Run;
+  /** Aborted by the first SIGINT, SIGTERM or SIGHUP, with a CancelledError as its reason. */
+  signal: AbortSignal;
+  /** Something a user should know now: who is waited for, what was cleaned up. */
+  notify(message: string): void;
+  /** Takes the lock and claims what dead runs left. */
+  lock(): Promise<WorkspaceLock>;
+  /** Takes the lock for the time of `use`. */
+  locked<T>(use: (lock: WorkspaceLock) => T | Promise<T>): Promise<T>;
+  close(): void;
+}
+
+export interface WorkspaceLock {
+  /** Throws when another run has taken over since. Call inside the transaction that publishes. */
+  assertOurs(): void;
+  /** Releases the lock, then removes what was claimed under it. */
+  release(): Promise<void>;
+}
+
+/** Where SQLite's WAL is not safe: no shared memory between hosts (statfs(2) f_type). */
+const REMOTE_FILESYSTEMS: Readonly<Record<number, string>> = {
+  26985: 'NFS',
+  20859: 'SMB',
+  4283649346: 'CIFS',
+  4266872130: 'SMB2',
+  16914839: '9p',
+};
+
+/** The state directory, or the nearest directory above it that exists. */
+function existingPart(path: string): string {
+  let current = path;
+  for (;;) {
+    try {
+      statSync(current);
+      return current;
+    } catch (error) {
+      const above = dirname(current);
+      if (errnoOf(error) !== 'ENOENT' || above === current) return current;
+      current = above;
+    }
+  }
+}
+
+/** Refuses state that SQLite or another user would spoil (exit 6). Costs two system calls. */
+function checkStateDir(stateDir: string): void {
+  const faults = new FaultList();
+  const existing = existingPart(stateDir);
+  const remote = REMOTE_FILESYSTEMS[statfsSync(existing).type];
+  if (remote !== undefined) {
+    faults.add(
+      `${stateDir} is on ${remote}, where the registry's database is not safe`,
+      'choose a local directory: --state-dir DIR',
+    );
+  }
+  const uid = process.geteuid?.() ?? 0;
+  if (existing === stateDir) {
+    const stat = statSync(stateDir);
+    if (!stat.isDirectory()) {
+      faults.add(`${stateDir} is not a directory`, 'choose another place: --state-dir DIR');
+    } else if (stat.uid !== uid) {
+      faults.add(
+        `${stateDir} belongs to another user (uid ${stat.uid}, this is uid ${uid})`,
+        uid === 0
+          ? 'run as that user, or keep root its own: sudo -H banger …'
+          : 'choose another place: --state-dir DIR',
+      );
+    }
+  }
+  faults.throwIfAny('state directory');
+}
+
+export async function openReadings(flags: Pick<WorkspaceFlags, 'stateDir'>): Promise<Readings> {
+  const config = await loadConfig(flags);
+  checkStateDir(config.stateDir);
+  const layout = layoutOf(config.stateDir);
+  return { config, layout, store: openForReading(layout) };
+}
+
+export interface WorkspaceContext {
+  signal: AbortSignal;
+  notify: (message: string) => void;
+  /** The command line as it is shown to others who wait for this run. */
+  command: string;
+}
+
+/** Opens everything a command that changes things needs, making the state directory (0700) on first use. */
+export async function openWorkspace(flags: WorkspaceFlags, context: WorkspaceContext): Promise<Workspace> {
+  const config = await loadConfig(flags);
+  checkStateDir(config.stateDir);
+  const layout = layoutOf(config.stateDir);
+  for (const directory of [layout.stateDir, layout.liveDir, layout.imagesDir, layout.logDir, layout.vmsDir]) {
+    makePrivateDirectory(directory);
+  }
+  const [{ beginRun, isRunAlive }, { acquireLock }, { claimLeftovers, removeLeftovers }] = await Promise.all([
+    import('./store/liveness.ts'),
+    import('./lock.ts'),
+    import('./recovery.ts'),
+  ]);
+  const store = await openForWriting(layout, (runId) => isRunAlive(layout.liveDir, runId));
+  let run: Run;
+  try {
+    run = beginRun(store, layout.liveDir, context.command);
+  } catch (error) {
+    store.close();
+    throw error;
+  }
+  const lock = async (): Promise<WorkspaceLock> => {
+    const held = await acquireLock(store, layout, run.row.id, {
+      timeoutMs: flags.lockTimeoutMs,
+      signal: context.signal,
+      onWait: context.notify,
+    });
+    let leftovers: Leftover[];
+    try {
+      leftovers = claimLeftovers(store, layout, run.row.id);
+    } catch (error) {
+      held.release();
+      throw error;
+    }
+    for (const { operation } of leftovers) {
+      context.notify(`cleaning up after '${oneLine(operation.command)}', which was killed`);
+    }
+    return {
+      assertOurs: () => held.assertOurs(),
+      async release() {
+        held.release();
+        await removeLeftovers(store, leftovers.splice(0));
+      },
+    };
+  };
+  return {
+    config,
+    layout,
+    store,
+    run,
+    signal: context.signal,
+    notify: context.notify,
+    lock,
+    async locked(use) {
+      const taken = await lock();
+      try {
+        return await use(taken);
+      } finally {
+        await taken.release();
+      }
+    },
+    close() {
+      try {
+        run.end();
+      } finally {
+        store.close();
+      }
+    },
+  };
+}
+
+function makePrivateDirectory(path: string): void {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+}
