@@ -1,0 +1,194 @@
+import { BangerError } from '../errors.ts';
+import { oneLine } from '../text.ts';
+import { lastLines, type ProcessResult, type RunningProcess, start } from './process.ts';
+
+/**
+ * How the image is mounted. `loop`: by the kernel, as root. `fuse`: by fuse2fs, in a user namespace where the
+ * caller's subordinate ids are the guest's 1 to 65535.
+ */
+export type MountKind = 'loop' | 'fuse';
+
+export interface HolderOptions {
+  kind: MountKind;
+  image: string;
+  mountpoint: string;
+  signal: AbortSignal;
+  onLine?: (line: string) => void;
+}
+
+/** The process that holds a sandbox's namespaces and mounts; what ends with it. */
+export interface Holder {
+  /** The first process of the PID namespace, as our own /proc numbers it: what nsenter(1) takes as its target. */
+  readonly target: number;
+  /** Settles when every process of the namespaces has ended; never rejects. */
+  readonly ended: Promise<ProcessResult>;
+  /** Why the filesystem is gone while it is still in use (fuse2fs died), or null. */
+  failure(): string | null;
+  /** Unmounts, and waits until the filesystem has been written out. */
+  unmount(): Promise<void>;
+  kill(): Promise<void>;
+}
+
+/**
+ * Stays in the namespaces until it is told to unmount or its stdin ends, which is also how it learns of our death.
+ * It is the first process of its PID namespace: when it ends the kernel kills all others, then the mount namespace
+ * goes with its mounts and its loop device. stdout is for the lines that we read, stderr for what the tools say.
+ *
+ * /proc is mounted anew so that nothing in here sees the host's processes.
+ */
+const HOLDER = `
+kind=$1 image=$2 root=$3 options=$4
+read -r target _ </proc/self/stat
+mount -n -t proc -o nosuid,nodev,noexec proc /proc || exit 1
+case $kind in
+loop) mount -n -i -t ext4 -o "$options" -- "$image" "$root" </dev/null >&2 || exit 1 ;;
+fuse)
+  { fuse2fs -f -o "$options" "$image" "$root" </dev/null >&2; echo "unmounted $?"; } &
+  until mountpoint -q -- "$root"; do
+    kill -0 $! 2>/dev/null || exit 1
+    sleep 0.005
+  done ;;
+esac
+echo "ready $target"
+read -r order || exit 0
+cd /
+umount -n -- "$root" >&2 || { echo "busy $?"; exit 1; }
+case $kind in
+loop) echo "unmounted 0" ;;
+fuse) wait $! ;;
+esac
+`;
+
+/**
+ * loop: the file is thrown away after a crash, so the journal need not wait for the disk; nodev, because the image's
+ * device nodes are the host's devices.
+ */
+const LOOP_OPTIONS = 'loop,nodev,noatime,barrier=0';
+/**
+ * fuse: without allow_other and default_permissions every guest user but root is locked out. no_default_opts, because
+ * the defaults put the image's path among the options, where a comma would end it; the rest are those defaults.
+ */
+const FUSE_OPTIONS =
+  'allow_other,default_permissions,nodev,no_default_opts,kernel_cache,use_ino,attr_timeout=0,big_writes';
+
+const NAMESPACES = ['--mount', '--pid', '--fork', '--kill-child=KILL', '--propagation', 'private'];
+
+/**
+ * Mounts an image in namespaces of its own.
+ * @throws BangerError `tool_failed` when they or the mount could not be made.
+ */
+export async function startHolder(options: HolderOptions): Promise<Holder> {
+  const { kind, image, mountpoint, signal, onLine } = options;
+  const users = kind === 'fuse' ? ['--map-auto', '--map-root-user'] : [];
+  const mountOptions = kind === 'fuse' ? FUSE_OPTIONS : LOOP_OPTIONS;
+  const protocol = new HolderLines();
+  const child = await start(
+    'unshare',
+    [...users, ...NAMESPACES, '--', '/bin/sh', '-c', HOLDER, 'holder', kind, image, mountpoint, mountOptions],
+    {
+      stdin: 'pipe',
+      onLine: (line, stream) => {
+        if (stream === 'stdout') protocol.take(line);
+        else onLine?.(line);
+      },
+    },
+  );
+  // A holder that has died makes writing to it fail; `ended` is what tells.
+  child.stdin?.on('error', () => {});
+  const kill = (): void => {
+    child.kill('SIGKILL');
+    child.stdin?.end();
+  };
+  signal.addEventListener('abort', kill, { once: true });
+  const ended = child.exited.then((result) => {
+    signal.removeEventListener('abort', kill);
+    protocol.end();
+    return result;
+  });
+
+  await protocol.ready;
+  if (protocol.target === null) {
+    const result = await ended;
+    signal.throwIfAborted();
+    throw mountFailed(image, result);
+  }
+  return makeHolder(child, protocol.target, protocol, ended, { image, kill });
+}
+
+function makeHolder(
+  child: RunningProcess,
+  target: number,
+  protocol: HolderLines,
+  ended: Promise<ProcessResult>,
+  { image, kill }: { image: string; kill: () => void },
+): Holder {
+  return {
+    target,
+    ended,
+    failure: () => protocol.failure(),
+    async unmount() {
+      protocol.expectEnd();
+      child.stdin?.end('unmount\n');
+      const result = await ended;
+      if (result.exitCode !== 0 || protocol.status !== 0) {
+        const said = lastLines(result.stderr, 5).map(oneLine).join('\n');
+        const status = protocol.status ?? result.exitCode;
+        throw new BangerError('tool_failed', `${image}: could not be unmounted (status ${status}): ${said}`, {
+          details: { status },
+        });
+      }
+    },
+    async kill() {
+      kill();
+      await ended;
+    },
+  };
+}
+
+/** What the holder says on its stdout: `ready PID`, `unmounted STATUS`, `busy STATUS`. */
+class HolderLines {
+  target: number | null = null;
+  /** fuse2fs's or umount's own, once there is one. */
+  status: number | null = null;
+  readonly ready: Promise<void>;
+  #settle: () => void = () => {};
+  #ending = false;
+
+  constructor() {
+    this.ready = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+  }
+
+  take(line: string): void {
+    const [word, number] = line.split(' ');
+    if (word === 'ready') {
+      this.target = Number(number);
+      this.#settle();
+    } else if (word === 'unmounted' || word === 'busy') {
+      this.status = Number(number);
+    }
+  }
+
+  expectEnd(): void {
+    this.#ending = true;
+  }
+
+  end(): void {
+    this.#settle();
+    if (this.target !== null && !this.#ending) this.status ??= 137;
+  }
+
+  failure(): string | null {
+    if (this.#ending || this.status === null) return null;
+    return `the image's filesystem was unmounted under it (status ${this.status})`;
+  }
+}
+
+function mountFailed(image: string, result: ProcessResult): BangerError {
+  const said = lastLines(result.stderr, 5).map(oneLine).join('\n');
+  return new BangerError('tool_failed', `${image}: could not be mounted: ${said}`, {
+    hints: ['banger doctor'],
+    details: { status: result.exitCode },
+  });
+}
