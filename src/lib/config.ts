@@ -55,11 +55,9 @@ async function readConfigFile(path: string, mustExist: boolean): Promise<Partial
   for (const [key, value] of Object.entries(values)) {
     const known = KEYS.find((candidate) => candidate === key);
     if (known === undefined) {
-      const { closest } = await import('fastest-levenshtein');
-      throw fault(
-        `unknown key '${oneLine(key)}'`,
-        `did you mean '${closest(key, [...KEYS])}'? known keys: ${KEYS.join(', ')}`,
-      );
+      const { nearestTo } = await import('./nearest.ts');
+      const guess = nearestTo(key, KEYS).map((name) => `did you mean '${name}'? `);
+      throw fault(`unknown key '${oneLine(key)}'`, `${guess.join('')}known keys: ${KEYS.join(', ')}`);
     }
     if (typeof value !== 'string' || value === '' || value.includes('\0')) {
       throw fault(`'${key}' must be a non-empty string`, `write ${key} = "/a/path"`);

@@ -1,5 +1,8 @@
 import type { ListrTask } from 'listr2';
+import { BangerError, messageOf } from './errors.ts';
 import type { Operation } from './operation.ts';
+import type { ImageRow } from './store/schema.ts';
+import type { Store } from './store/store.ts';
 import { formatDuration, oneLine } from './text.ts';
 
 /** How progress is shown: a live list on a terminal, plain lines elsewhere, or nothing. Always on standard error. */
@@ -24,14 +27,56 @@ export interface Stage {
 const REFRESH_MS = 1000;
 
 /**
- * Runs stages in order, each recorded in the journal as it begins and ends. The first that fails ends the run, and
- * its error comes out as it was thrown.
+ * Carries an operation out: its stages in order, and when one fails everything undone and recorded as failed.
+ * @throws what the stage threw, naming the operation's log where it has one
  */
-export async function runStages(
+export async function carryOut(
   operation: Operation,
   stages: readonly Stage[],
   mode: ProgressMode,
 ): Promise<void> {
+  try {
+    await runStages(operation, stages, mode);
+  } catch (error) {
+    const left = await operation.fail(error);
+    throw withContext(error, operation.row.log_path, left);
+  }
+}
+
+/** The two last stages of an operation that publishes: the rename, and the transaction that makes it count. */
+export function publishingStages(
+  operation: Operation,
+  planned: ImageRow,
+  write: (store: Store) => void,
+): Stage[] {
+  return [
+    { name: 'activate_artifacts', run: () => operation.activate(planned) },
+    { name: 'persisted', committing: true, run: () => operation.persist(write) },
+  ];
+}
+
+function withContext(error: unknown, logPath: string | null, left: unknown): unknown {
+  if (logPath === null && left === undefined) return error;
+  const known = error instanceof BangerError;
+  return new BangerError(known ? error.code : 'internal', messageOf(error), {
+    hints: [
+      ...(known ? error.hints : []),
+      ...(left === undefined
+        ? []
+        : [`what is left (${messageOf(left)}) is removed by the next command that changes images`]),
+      ...(logPath === null ? [] : [`less ${logPath}`]),
+    ],
+    details: { ...(known ? error.details : {}), ...(logPath === null ? {} : { log_path: logPath }) },
+    ...(known ? { exitCode: error.exitCode } : {}),
+    cause: error,
+  });
+}
+
+/**
+ * Runs stages in order, each recorded in the journal as it begins and ends. The first that fails ends the run, and
+ * its error comes out as it was thrown.
+ */
+async function runStages(operation: Operation, stages: readonly Stage[], mode: ProgressMode): Promise<void> {
   const { Listr, ListrLogger, ProcessOutput } = await import('listr2');
   const tasks = stages.map(
     (stage): ListrTask => ({

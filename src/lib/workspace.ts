@@ -1,4 +1,4 @@
-import { mkdirSync, statfsSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Config, loadConfig } from './config.ts';
 import { errnoOf, FaultList } from './errors.ts';
@@ -103,6 +103,21 @@ export async function openReadings(flags: Pick<WorkspaceFlags, 'stateDir'>): Pro
   checkStateDir(config.stateDir);
   const layout = layoutOf(config.stateDir);
   return { config, layout, store: openForReading(layout) };
+}
+
+/**
+ * Opens an existing registry to leave a mark in it: no lock, no run.
+ * @returns null where nothing was ever registered
+ */
+export async function openForMark(
+  flags: Pick<WorkspaceFlags, 'stateDir'>,
+): Promise<{ layout: Layout; store: Store | null }> {
+  const config = await loadConfig(flags);
+  checkStateDir(config.stateDir);
+  const layout = layoutOf(config.stateDir);
+  if (!existsSync(layout.database)) return { layout, store: null };
+  const { isRunAlive } = await import('./store/liveness.ts');
+  return { layout, store: await openForWriting(layout, (runId) => isRunAlive(layout.liveDir, runId)) };
 }
 
 export interface WorkspaceContext {

@@ -41,3 +41,14 @@ export function vmNamesUsing(store: Store, imageId: string): string[] {
     .all(sql.selectFrom('vms').select('name').where('image_id', '=', imageId).orderBy('name'))
     .map((row) => row.name);
 }
+
+/** The names of all VMs, by the id of the image they were made from. */
+export function vmNamesByImage(store: Store): Map<string, string[]> {
+  const names = new Map<string, string[]>();
+  for (const { image_id, name } of store.all(
+    sql.selectFrom('vms').select(['image_id', 'name']).orderBy('name'),
+  )) {
+    names.set(image_id, [...(names.get(image_id) ?? []), `vm ${name}`]);
+  }
+  return names;
+}

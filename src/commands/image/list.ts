@@ -1,0 +1,47 @@
+import { Flags } from '@oclif/core';
+import { BangerCommand } from '../../lib/command.ts';
+import type { ListedImage } from '../../lib/image/list.ts';
+
+export default class ImageList extends BangerCommand {
+  static override summary = 'list images';
+  static override description =
+    'With --quiet, names alone, one a line. Sizes are those of the root filesystem and the work seed.';
+  static override examples = [
+    '<%= config.bin %> <%= command.id %>',
+    '<%= config.bin %> <%= command.id %> --filter managed=true --sort -size',
+    '<%= config.bin %> <%= command.id %> --quiet',
+  ];
+  static override flags = {
+    filter: Flags.string({
+      description:
+        'only images where this holds: name, id, managed, docker, packages, kernel, base or in_use',
+      helpValue: 'KEY=VALUE',
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    sort: Flags.string({
+      description: 'name, created, size, virtual or kernel; -KEY turns the order around',
+      default: 'name',
+      helpValue: 'KEY',
+    }),
+  };
+
+  async run(): Promise<ListedImage[]> {
+    const { flags } = await this.parse(ImageList);
+    const { listOf, namesOf } = await import('../../lib/image/list.ts');
+    const namesAlone = flags.quiet && !this.jsonEnabled() && flags.sort === 'name' && !flags.filter;
+    return this.look(flags, async ({ store }) => {
+      if (namesAlone) {
+        for (const name of namesOf(store)) this.log(name);
+        return [];
+      }
+      const images = listOf(store, { filters: flags.filter ?? [], sort: flags.sort });
+      if (flags.quiet) for (const image of images) this.log(image.name);
+      else if (!this.jsonEnabled()) {
+        const { imageTable } = await import('../../lib/image/report.ts');
+        process.stdout.write(imageTable(images));
+      }
+      return images;
+    });
+  }
+}

@@ -1,0 +1,23 @@
+import { Args } from '@oclif/core';
+import { BangerCommand } from '../../lib/command.ts';
+import type { ShownImage } from '../../lib/image/show.ts';
+
+export default class ImageShow extends BangerCommand {
+  static override summary = 'show all that is known of an image';
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> debian',
+    '<%= config.bin %> <%= command.id %> debian --json',
+  ];
+  static override args = {
+    image: Args.string({ description: 'name or id of the image', required: true }),
+  };
+
+  async run(): Promise<ShownImage> {
+    const { args, flags } = await this.parse(ImageShow);
+    const { showImage } = await import('../../lib/image/show.ts');
+    const { imageReport } = await import('../../lib/image/report.ts');
+    const image = await this.look(flags, ({ store }) => showImage(store, args.image));
+    if (!this.jsonEnabled()) process.stdout.write(imageReport(image));
+    return image;
+  }
+}

@@ -1,0 +1,37 @@
+import type { Hook } from '@oclif/core';
+import ImageDelete from './commands/image/delete.ts';
+import ImageList from './commands/image/list.ts';
+import ImagePromote from './commands/image/promote.ts';
+import ImageRegister from './commands/image/register.ts';
+import ImageRename from './commands/image/rename.ts';
+import ImageShow from './commands/image/show.ts';
+import OperationCancel from './commands/operation/cancel.ts';
+import OperationList from './commands/operation/list.ts';
+import OperationShow from './commands/operation/show.ts';
+import { BangerError } from './lib/errors.ts';
+
+/** Every command by its id. A test compares this table with the files in commands/. */
+export const COMMANDS = {
+  'image:delete': ImageDelete,
+  'image:list': ImageList,
+  'image:promote': ImagePromote,
+  'image:register': ImageRegister,
+  'image:rename': ImageRename,
+  'image:show': ImageShow,
+  'operation:cancel': OperationCancel,
+  'operation:list': OperationList,
+  'operation:show': OperationShow,
+};
+
+export const commandNotFound: Hook.CommandNotFound = async ({ id }) => {
+  const { nearestTo } = await import('./lib/nearest.ts');
+  const typed = id.replaceAll(':', ' ');
+  const known = Object.keys(COMMANDS).flatMap((command) => [
+    command.replaceAll(':', ' '),
+    command.split(':')[0] ?? '',
+  ]);
+  const nearest = nearestTo(typed, [...new Set(known)]);
+  throw new BangerError('usage', `there is no command '${typed}'`, {
+    hints: [...nearest.map((name) => `did you mean: banger ${name}`), 'banger --help'],
+  });
+};

@@ -1,0 +1,131 @@
+import { Command, Flags } from '@oclif/core';
+import { errorJson, errorText, toBangerError } from './error-report.ts';
+import { BangerError, CANCEL_SIGNALS, CancelledError, type CancelSignal } from './errors.ts';
+import type { ProgressMode } from './pipeline.ts';
+import { oneLine } from './text.ts';
+import type { Readings, Workspace } from './workspace.ts';
+
+/** What a command that changes things is handed while it runs. */
+export interface Change {
+  workspace: Workspace;
+  progress: ProgressMode;
+}
+
+interface CommonFlags {
+  'state-dir'?: string | undefined;
+  quiet?: boolean;
+}
+
+/** The base of every command: workspace, --json, errors to exit codes. */
+export abstract class BangerCommand extends Command {
+  static override enableJsonFlag = true;
+  static override baseFlags = {
+    'state-dir': Flags.string({
+      description: 'keep images and their registry here [env: BANGER_STATE_DIR]',
+      helpValue: 'DIR',
+      helpGroup: 'GLOBAL',
+    }),
+    quiet: Flags.boolean({ char: 'q', description: 'print no progress', helpGroup: 'GLOBAL' }),
+  };
+
+  /** Runs `look` on what there is, without the lock and without making anything. */
+  protected async look<T>(flags: CommonFlags, look: (readings: Readings) => T | Promise<T>): Promise<T> {
+    const { openReadings } = await import('./workspace.ts');
+    const readings = await openReadings({ stateDir: flags['state-dir'] });
+    try {
+      return await look(readings);
+    } finally {
+      readings.store?.close();
+    }
+  }
+
+  override logJson(json: unknown): void {
+    process.stdout.write(`${JSON.stringify(json, null, 2)}\n`);
+  }
+
+  protected override async catch(thrown: Error): Promise<void> {
+    const error = toBangerError(thrown, this.id, Object.keys({ ...this.ctor.baseFlags, ...this.ctor.flags }));
+    process.exitCode = error.exitCode;
+    if (this.jsonEnabled()) this.logJson(errorJson(error));
+    else process.stderr.write(errorText(error, process.stderr));
+  }
+}
+
+/** The base of commands that change something: the lock, and signals that cancel. */
+export abstract class ChangingCommand extends BangerCommand {
+  static override baseFlags = {
+    ...BangerCommand.baseFlags,
+    'lock-timeout': Flags.integer({
+      description: 'wait so many seconds for the lock',
+      default: 60,
+      min: 0,
+      max: 2_000_000,
+      helpGroup: 'GLOBAL',
+    }),
+  };
+
+  /** Opens the workspace, runs `change`, closes it. The first signal cancels it, the second leaves at once. */
+  protected async change<T>(
+    flags: CommonFlags & { 'lock-timeout'?: number },
+    change: (context: Change) => Promise<T>,
+  ): Promise<T> {
+    const { openWorkspace } = await import('./workspace.ts');
+    const cancelled = new AbortController();
+    const onSignal = (signal: NodeJS.Signals): void => {
+      const error = new CancelledError(signal as CancelSignal);
+      if (cancelled.signal.aborted) process.exit(error.exitCode);
+      cancelled.abort(error);
+    };
+    for (const signal of CANCEL_SIGNALS) process.on(signal, onSignal);
+    try {
+      const workspace = await openWorkspace(
+        { stateDir: flags['state-dir'], lockTimeoutMs: (flags['lock-timeout'] ?? 60) * 1000 },
+        {
+          signal: cancelled.signal,
+          command: this.commandLine(),
+          notify: (message) => {
+            if (!flags.quiet) process.stderr.write(`${oneLine(message)}\n`);
+          },
+        },
+      );
+      try {
+        return await change({ workspace, progress: this.progressMode(flags) });
+      } finally {
+        workspace.close();
+      }
+    } finally {
+      for (const signal of CANCEL_SIGNALS) process.off(signal, onSignal);
+    }
+  }
+
+  private progressMode(flags: CommonFlags): ProgressMode {
+    if (flags.quiet) return 'silent';
+    return process.stderr.isTTY === true && process.env.TERM !== 'dumb' ? 'live' : 'plain';
+  }
+
+  /** Ids and names alone: flags may hold secrets, and others can read this. */
+  private commandLine(): string {
+    const words = this.argv.slice(0, firstFlag(this.argv));
+    return oneLine(['banger', ...(this.id ?? '').split(':'), ...words].join(' ')).slice(0, 200);
+  }
+}
+
+function firstFlag(argv: readonly string[]): number {
+  const index = argv.findIndex((word) => word.startsWith('-'));
+  return index === -1 ? argv.length : index;
+}
+
+/** An aborted prompt or a `no` is a cancel like Ctrl-C. */
+export async function confirm(question: string): Promise<void> {
+  const { createInterface } = await import('node:readline/promises');
+  const prompt = createInterface({ input: process.stdin, output: process.stderr });
+  const interrupted = new Promise<string>((resolve) =>
+    prompt.once('SIGINT', () => resolve('')).once('close', () => resolve('')),
+  );
+  try {
+    const answer = await Promise.race([prompt.question(`${question} [y/N] `), interrupted]);
+    if (!/^y(es)?$/iu.test(answer.trim())) throw new BangerError('cancelled', 'nothing was changed');
+  } finally {
+    prompt.close();
+  }
+}

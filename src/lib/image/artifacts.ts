@@ -1,0 +1,73 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errnoOf } from '../errors.ts';
+import { ARTIFACT_FILES } from '../layout.ts';
+import type { ImageRow } from '../store/schema.ts';
+import { type CloneMethod, cloneFile, cloneTree } from '../system/clone.ts';
+
+/** The files an image boots from; null where it has none of a kind. */
+export interface BootSet {
+  rootfs: string;
+  kernel: string;
+  initrd: string | null;
+  modules: string | null;
+  workSeed: string | null;
+}
+
+export type ArtifactKind = keyof BootSet;
+
+export function bootSetOf(image: ImageRow): BootSet {
+  return {
+    rootfs: image.rootfs_path,
+    kernel: image.kernel_path,
+    initrd: image.initrd_path,
+    modules: image.modules_dir,
+    workSeed: image.work_seed_path,
+  };
+}
+
+/** The columns of an image row that name the files of a boot set placed in `directory`. */
+export function artifactColumns(
+  directory: string,
+  has: { initrd: boolean; modules: boolean; workSeed: boolean },
+): Pick<ImageRow, 'rootfs_path' | 'kernel_path' | 'initrd_path' | 'modules_dir' | 'work_seed_path'> {
+  return {
+    rootfs_path: join(directory, ARTIFACT_FILES.rootfs),
+    kernel_path: join(directory, ARTIFACT_FILES.kernel),
+    initrd_path: has.initrd ? join(directory, ARTIFACT_FILES.initrd) : null,
+    modules_dir: has.modules ? join(directory, ARTIFACT_FILES.modules) : null,
+    work_seed_path: has.workSeed ? join(directory, ARTIFACT_FILES.workSeed) : null,
+  };
+}
+
+/** Copies kernel, initrd and modules into a stage directory under the names a managed image gives them. */
+export async function copyBootArtifacts(
+  bootSet: Pick<BootSet, 'kernel' | 'initrd' | 'modules'>,
+  stageDir: string,
+  signal: AbortSignal,
+): Promise<void> {
+  await cloneFile(bootSet.kernel, join(stageDir, ARTIFACT_FILES.kernel), signal);
+  if (bootSet.initrd !== null) await cloneFile(bootSet.initrd, join(stageDir, ARTIFACT_FILES.initrd), signal);
+  if (bootSet.modules !== null)
+    await cloneTree(bootSet.modules, join(stageDir, ARTIFACT_FILES.modules), signal);
+}
+
+/** The sidecar that records what was installed into a rootfs: `<rootfs>.packages.sha256`. */
+export function packagesSidecarOf(rootfs: string): string {
+  return `${rootfs}.packages.sha256`;
+}
+
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return false;
+    throw error;
+  }
+}
+
+/** How a copy is told to the user. */
+export function describeClone(method: CloneMethod): string {
+  return method === 'reflink' ? 'cloned (extents shared)' : 'copied (this filesystem cannot share extents)';
+}

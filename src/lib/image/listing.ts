@@ -1,0 +1,36 @@
+import { statSync } from 'node:fs';
+import { errnoOf } from '../errors.ts';
+import type { ImageRow } from '../store/schema.ts';
+
+/** What a file takes on the disk and what it claims to hold, in bytes. */
+export interface FileSize {
+  allocated: number;
+  virtual: number;
+}
+
+/** The size of a file, or null when it is gone: a row without its file must never break a list. */
+export function sizeOf(path: string): FileSize | null {
+  try {
+    const { blocks, size } = statSync(path);
+    return { allocated: blocks * 512, virtual: size };
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'EACCES'].includes(errnoOf(error) ?? '')) return null;
+    throw error;
+  }
+}
+
+/** An image as `--json` prints it: the columns, with booleans for bits. */
+export type ImageJson = Omit<ImageRow, 'managed' | 'docker' | 'protected'> & {
+  managed: boolean;
+  docker: boolean;
+  protected: boolean;
+};
+
+export function imageJson(image: ImageRow): ImageJson {
+  return {
+    ...image,
+    managed: image.managed === 1,
+    docker: image.docker === 1,
+    protected: image.protected === 1,
+  };
+}

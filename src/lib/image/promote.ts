@@ -1,0 +1,149 @@
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { BangerError } from '../errors.ts';
+import { ARTIFACT_FILES } from '../layout.ts';
+import { assertArtifactDirFree, assertImageFree, Operation, type OperationPlan } from '../operation.ts';
+import { carryOut, type ProgressMode, publishingStages, type Stage } from '../pipeline.ts';
+import { updateImage } from '../store/images.ts';
+import type { ImageRow } from '../store/schema.ts';
+import { cloneFile } from '../system/clone.ts';
+import type { Workspace } from '../workspace.ts';
+import {
+  artifactColumns,
+  type BootSet,
+  bootSetOf,
+  copyBootArtifacts,
+  describeClone,
+  exists,
+  packagesSidecarOf,
+} from './artifacts.ts';
+import { findImage } from './find.ts';
+import { checkBootSet, type MendOf } from './requirements.ts';
+import { ensureKeyPair, seedAuthorizedKey } from './ssh-access.ts';
+import { type ImagePlaces, placesFor } from './stage-directory.ts';
+
+export interface PromoteOptions {
+  ref: string;
+  progress: ProgressMode;
+  mendOf: MendOf;
+}
+
+/**
+ * Copies an unmanaged image into managed storage under its own id; the source is only read.
+ * @throws BangerError `conflict` when it is managed or in use; `corrupt` when a directory is in the way;
+ *   PreflightError when its files are not what they should be, or change meanwhile
+ */
+export async function promoteImage(workspace: Workspace, options: PromoteOptions): Promise<ImageRow> {
+  const { ref, progress, mendOf } = options;
+  const candidate = findUnmanaged(workspace, ref);
+  await checkBootSet(`image ${candidate.name}`, presentParts(candidate), mendOf);
+  const { operation, decided } = await Operation.begin(workspace, () => reserve(workspace, ref));
+  const { image, places } = decided;
+  const source = presentParts(image);
+  const promoted: ImageRow = {
+    ...image,
+    ...artifactColumns(places.artifactDir, {
+      initrd: source.initrd !== null,
+      modules: source.modules !== null,
+      workSeed: source.workSeed !== null,
+    }),
+    managed: 1,
+    artifact_dir: places.artifactDir,
+    seeded_ssh_public_key_fingerprint: null,
+    updated_at: new Date().toISOString(),
+  };
+  const staged = (file: keyof typeof ARTIFACT_FILES): string => join(places.stageDir, ARTIFACT_FILES[file]);
+
+  const copyRootfs: Stage = {
+    name: 'copy_rootfs',
+    async run({ signal, note }) {
+      await mkdir(places.stageDir, { mode: 0o700 });
+      note(describeClone(await cloneFile(source.rootfs, staged('rootfs'), signal)));
+    },
+  };
+  const copyWorkSeed = (workSeed: string): Stage => ({
+    name: 'copy_work_seed',
+    async run({ signal, note }) {
+      note(describeClone(await cloneFile(workSeed, staged('workSeed'), signal)));
+    },
+  });
+  const seedSsh: Stage = {
+    name: 'seed_ssh',
+    async run({ signal }) {
+      const key = await ensureKeyPair(workspace.config.sshKeyPath, { signal });
+      await seedAuthorizedKey(staged('workSeed'), key.publicKey, { signal });
+      promoted.seeded_ssh_public_key_fingerprint = key.fingerprint;
+    },
+  };
+  const skipWorkSeed: Stage = {
+    name: 'skip_missing_work_seed',
+    run({ note }) {
+      note(`${image.work_seed_path} is gone; the image has no work seed any more`);
+    },
+  };
+  const copyBoot: Stage = {
+    name: 'copy_boot_artifacts',
+    async run({ signal }) {
+      await copyBootArtifacts(source, places.stageDir, signal);
+      const sidecar = packagesSidecarOf(source.rootfs);
+      if (await exists(sidecar)) await cloneFile(sidecar, staged('packages'), signal);
+    },
+  };
+  const workSeedStages =
+    source.workSeed !== null
+      ? [copyWorkSeed(source.workSeed), seedSsh]
+      : image.work_seed_path !== null
+        ? [skipWorkSeed]
+        : [];
+  await carryOut(
+    operation,
+    [
+      copyRootfs,
+      ...workSeedStages,
+      copyBoot,
+      ...publishingStages(operation, promoted, (store) => {
+        if (!updateImage(store, promoted))
+          throw new Error(`image ${image.id} vanished while it was reserved`);
+      }),
+    ],
+    progress,
+  );
+  return promoted;
+}
+
+/** The files that are there: a work seed that is recorded but gone is left out. */
+function presentParts(image: ImageRow): BootSet {
+  const bootSet = bootSetOf(image);
+  return {
+    ...bootSet,
+    workSeed: bootSet.workSeed !== null && existsSync(bootSet.workSeed) ? bootSet.workSeed : null,
+  };
+}
+
+function findUnmanaged({ store }: Workspace, ref: string): ImageRow {
+  const image = findImage(store, ref);
+  if (!image.managed) return image;
+  throw new BangerError('conflict', `${image.name} is managed already`, {
+    hints: [`banger image show ${image.name}`],
+  });
+}
+
+function reserve(
+  workspace: Workspace,
+  ref: string,
+): { plan: OperationPlan; image: ImageRow; places: ImagePlaces } {
+  const image = findUnmanaged(workspace, ref);
+  assertImageFree(workspace.store, image, 'exclusive');
+  const places = placesFor(workspace.layout, image.id);
+  assertArtifactDirFree(places.artifactDir);
+  const plan: OperationPlan = {
+    kind: 'promote',
+    imageId: image.id,
+    imageName: image.name,
+    reservations: [{ kind: 'image', key: image.id, mode: 'exclusive' }],
+    stageDir: places.stageDir,
+    artifactDir: places.artifactDir,
+  };
+  return { plan, image, places };
+}

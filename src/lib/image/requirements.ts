@@ -1,0 +1,142 @@
+import { constants } from 'node:fs';
+import { access, type lstat, open, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errnoOf, FaultList, messageOf } from '../errors.ts';
+import { identifyDisk } from '../system/disk-format.ts';
+import { identifyKernel, type KernelImage } from '../system/kernel-image.ts';
+import { oneLine } from '../text.ts';
+import type { ArtifactKind, BootSet } from './artifacts.ts';
+
+export type KnownKernel = Exclude<KernelImage, { format: 'unknown' }>;
+
+/** How the caller tells a user to give another file for an artifact: `--rootfs FILE`. */
+export type MendOf = (artifact: ArtifactKind) => string;
+
+/**
+ * Looks into every file of a boot set and reports all that is wrong at once.
+ * @returns the kernel's format and version
+ * @throws PreflightError listing each fault with what mends it
+ */
+export async function checkBootSet(subject: string, bootSet: BootSet, mendOf: MendOf): Promise<KnownKernel> {
+  const faults = new FaultList();
+  await checkDisk(faults, 'rootfs', bootSet.rootfs, mendOf);
+  const kernel = await checkKernel(faults, bootSet.kernel, mendOf);
+  if (bootSet.initrd !== null) await checkInitrd(faults, bootSet.initrd, mendOf);
+  if (bootSet.modules !== null) await checkModules(faults, bootSet.modules, mendOf);
+  if (bootSet.workSeed !== null) await checkDisk(faults, 'workSeed', bootSet.workSeed, mendOf);
+  faults.throwIfAny(subject);
+  if (kernel === null) throw new Error('a kernel without a fault has a format');
+  return kernel;
+}
+
+const TITLES: Readonly<Record<ArtifactKind, string>> = {
+  rootfs: 'root filesystem',
+  kernel: 'kernel',
+  initrd: 'initrd',
+  modules: 'modules directory',
+  workSeed: 'work seed',
+};
+
+/** Whether a path is a readable file of the wanted type; if not, the fault is added. Follows symbolic links. */
+async function isUsable(
+  faults: FaultList,
+  artifact: ArtifactKind,
+  path: string,
+  mendOf: MendOf,
+): Promise<boolean> {
+  const fault = (what: string): false => {
+    faults.add(`${TITLES[artifact]} ${oneLine(path)} ${what}`, mendOf(artifact));
+    return false;
+  };
+  try {
+    const found = await stat(path);
+    if (artifact === 'modules' ? !found.isDirectory() : !found.isFile()) {
+      return fault(
+        artifact === 'modules' ? 'is not a directory' : `is ${typeName(found)}, not a regular file`,
+      );
+    }
+    await access(path, artifact === 'modules' ? constants.R_OK | constants.X_OK : constants.R_OK);
+    return true;
+  } catch (error) {
+    const reasons: Readonly<Record<string, string>> = {
+      ENOENT: 'does not exist',
+      ENOTDIR: 'does not exist',
+      EACCES: 'cannot be read by this user',
+      EPERM: 'cannot be read by this user',
+      ELOOP: 'is a loop of symbolic links',
+      ENAMETOOLONG: 'has too long a name',
+    };
+    const reason = reasons[errnoOf(error) ?? ''];
+    if (reason === undefined) throw error;
+    return fault(reason);
+  }
+}
+
+function typeName(found: Awaited<ReturnType<typeof lstat>>): string {
+  if (found.isDirectory()) return 'a directory';
+  if (found.isFIFO()) return 'a FIFO';
+  if (found.isSocket()) return 'a socket';
+  if (found.isBlockDevice() || found.isCharacterDevice()) return 'a device';
+  return 'something else';
+}
+
+async function checkDisk(
+  faults: FaultList,
+  artifact: 'rootfs' | 'workSeed',
+  path: string,
+  mendOf: MendOf,
+): Promise<void> {
+  if (!(await isUsable(faults, artifact, path, mendOf))) return;
+  const format = await identifyDisk(path);
+  if (format.kind !== 'ext4') {
+    faults.add(
+      `${TITLES[artifact]} ${oneLine(path)} is ${format.description}, not an ext4 filesystem`,
+      mendOf(artifact),
+    );
+  }
+}
+
+async function checkKernel(faults: FaultList, path: string, mendOf: MendOf): Promise<KnownKernel | null> {
+  if (!(await isUsable(faults, 'kernel', path, mendOf))) return null;
+  const kernel = await identifyKernel(path);
+  if (kernel.format !== 'unknown') return kernel;
+  faults.add(
+    `kernel ${oneLine(path)} is ${kernel.description}, not an ELF vmlinux, a bzImage or an arm64 Image`,
+    mendOf('kernel'),
+  );
+  return null;
+}
+
+async function checkInitrd(faults: FaultList, path: string, mendOf: MendOf): Promise<void> {
+  if (!(await isUsable(faults, 'initrd', path, mendOf))) return;
+  const file = await open(path, 'r');
+  try {
+    if ((await file.stat()).size === 0) faults.add(`initrd ${oneLine(path)} is empty`, mendOf('initrd'));
+  } finally {
+    await file.close();
+  }
+}
+
+/** A tree of modules holds files, directories and links; anything else has no business there and may block a copy. */
+async function checkModules(faults: FaultList, path: string, mendOf: MendOf): Promise<void> {
+  if (!(await isUsable(faults, 'modules', path, mendOf))) return;
+  const pending = [path];
+  for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {
+    try {
+      for (const entry of await readdir(directory, { withFileTypes: true })) {
+        const inside = join(directory, entry.name);
+        if (entry.isDirectory()) pending.push(inside);
+        else if (!entry.isFile() && !entry.isSymbolicLink()) {
+          faults.add(`${oneLine(inside)} is neither a file, a directory nor a link`, mendOf('modules'));
+          return;
+        }
+      }
+    } catch (error) {
+      faults.add(
+        `modules directory ${oneLine(directory)} cannot be read: ${oneLine(messageOf(error))}`,
+        mendOf('modules'),
+      );
+      return;
+    }
+  }
+}

@@ -1,0 +1,88 @@
+import { BangerError } from './errors.ts';
+import { shortId } from './id.ts';
+import type { Layout } from './layout.ts';
+import { isRunAlive } from './store/liveness.ts';
+import {
+  eventsOf,
+  listOperations,
+  operationById,
+  operationsByIdPrefix,
+  requestCancel,
+  runningOperations,
+} from './store/operations.ts';
+import type { OperationRow } from './store/schema.ts';
+import type { Store } from './store/store.ts';
+import { oneLine } from './text.ts';
+import type { Readings } from './workspace.ts';
+
+/** An operation as `--json` prints it. `alive` is the kernel's word on a running one; null for one that ended. */
+export type OperationJson = Omit<OperationRow, 'planned_image' | 'run_id'> & { alive: boolean | null };
+
+export type ShownOperation = OperationJson & {
+  events: { at: string; stage: string; event: string; message: string | null }[];
+};
+
+function operationJson(layout: Layout, row: OperationRow): OperationJson {
+  const { planned_image: _planned, run_id, ...rest } = row;
+  return { ...rest, alive: row.state === 'running' ? isRunAlive(layout.liveDir, run_id) : null };
+}
+
+/** The journal, newest first. */
+export function listJournal(
+  { store, layout }: Pick<Readings, 'store' | 'layout'>,
+  options: { running: boolean; limit: number },
+): OperationJson[] {
+  if (store === null) return [];
+  const rows = options.running ? runningOperations(store) : listOperations(store, options.limit);
+  const listed = rows.slice(0, options.limit).map((row) => operationJson(layout, row));
+  return options.running ? listed.filter((operation) => operation.alive) : listed;
+}
+
+/** @throws BangerError `not_found`; `usage` for an ambiguous beginning of an id */
+export function showOperation(
+  { store, layout }: Pick<Readings, 'store' | 'layout'>,
+  ref: string,
+): ShownOperation {
+  const row = findOperation(store, ref);
+  if (store === null) throw new Error('an operation was found in no registry');
+  const events = eventsOf(store, row.id).map(({ at, stage, event, message }) => ({
+    at,
+    stage,
+    event,
+    message,
+  }));
+  return { ...operationJson(layout, row), events };
+}
+
+/** Leaves the mark that the owner of a running operation looks for. */
+export function cancelOperation(store: Store | null, layout: Layout, ref: string): OperationJson {
+  const row = findOperation(store, ref);
+  if (!store?.write(() => requestCancel(store, row.id))) {
+    throw new BangerError(
+      'conflict',
+      `${row.kind} ${row.image_name} (${shortId(row.id)}) is over: ${row.state}`,
+      {
+        hints: [`banger operation show ${shortId(row.id)}`],
+      },
+    );
+  }
+  return operationJson(layout, row);
+}
+
+function findOperation(store: Store | null, ref: string): OperationRow {
+  if (store !== null && /^[0-9a-f]{4,32}$/u.test(ref)) {
+    const exact = operationById(store, ref);
+    if (exact) return exact;
+    const candidates = operationsByIdPrefix(store, ref);
+    const [only] = candidates;
+    if (candidates.length === 1 && only) return only;
+    if (candidates.length > 1) {
+      throw new BangerError('usage', `${ref} is the beginning of ${candidates.length} operation ids`, {
+        hints: candidates.slice(0, 10).map((row) => `${shortId(row.id)}  ${row.kind} ${row.image_name}`),
+      });
+    }
+  }
+  throw new BangerError('not_found', `no operation '${oneLine(ref).slice(0, 80)}'`, {
+    hints: ['banger operation list'],
+  });
+}
