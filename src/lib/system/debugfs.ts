@@ -1,8 +1,15 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { BangerError } from '../errors.ts';
-import { e2fsTarget } from './e2fs-target.ts';
-import { type ProcessResult, run, toolFailed } from './process.ts';
+import {
+  complaints,
+  type DebugfsOptions,
+  edit,
+  quote,
+  requireSilence,
+  runDebugfs,
+  withScratch,
+} from './debugfs-command.ts';
 
 // Reads and edits an ext filesystem without mounting it (debugfs(8)). It does not replay a journal: see recoverExt4.
 
@@ -35,88 +42,14 @@ export interface Ownership {
   gid: number;
 }
 
-export interface DebugfsOptions {
-  signal?: AbortSignal;
-}
-
 /** Type bits of i_mode (Documentation/filesystems/ext4/inodes.rst): without them a mode would turn a directory into a file. */
 const TYPE_BITS: Readonly<Partial<Record<InodeType, number>>> = { regular: 0x8000, directory: 0x4000 };
 
-/** What debugfs says on stderr each time, also when all went well. */
-const VERSION_LINE = /^debugfs \d+\.\d+.*\n?/u;
 const NOT_FOUND = /: File not found by ext2_lookup\s*$/u;
 
 /** `stat`, whose further lines hold text of the guest's own: only the beginning is read. */
 const STAT =
   /^Inode: (?<number>\d+) +Type: (?<type>[A-Za-z ]+?) +Mode: +(?<mode>[0-7]+) +Flags: .*\n.*\nUser: +(?<uid>\d+) +Group: +(?<gid>\d+) .*?Size: (?<size>\d+)\n.*\nLinks: (?<links>\d+) /u;
-
-/**
- * A word of debugfs's command language, which knows quotes but no escapes, `""` standing for one quote in them.
- * @throws BangerError `preflight_failed` for control characters: a newline would begin a command of its own.
- */
-function quote(word: string): string {
-  if (/[\u0000-\u001f\u007f]/u.test(word)) {
-    throw new BangerError(
-      'preflight_failed',
-      `${JSON.stringify(word)}: debugfs cannot take a name with control characters`,
-    );
-  }
-  return `"${word.replaceAll('"', '""')}"`;
-}
-
-function complaints(result: ProcessResult): string {
-  return result.stderr.replace(VERSION_LINE, '').trim();
-}
-
-/** Judged by stderr, since debugfs exits 0 when a command of its fails. */
-function requireSilence(image: string, result: ProcessResult): void {
-  if (result.exitCode === 0 && complaints(result) === '') return;
-  const failure = toolFailed('debugfs', { ...result, stderr: complaints(result) });
-  throw new BangerError('tool_failed', `${image}: ${failure.message}`, {
-    hints: failure.hints,
-    details: failure.details,
-  });
-}
-
-async function invoke(
-  image: string,
-  args: readonly string[],
-  options: DebugfsOptions,
-): Promise<ProcessResult> {
-  const { cwd, file } = e2fsTarget(image);
-  return run('debugfs', [...args, file], {
-    cwd,
-    okExit: 'any',
-    // Else `stat` goes through a pager where one is set up.
-    env: { DEBUGFS_PAGER: '__none__' },
-    ...(options.signal ? { signal: options.signal } : {}),
-  });
-}
-
-/** Runs commands in order with the filesystem opened for writing; `scratch` is a directory for them. */
-async function edit(
-  image: string,
-  scratch: string,
-  commands: readonly string[],
-  options: DebugfsOptions,
-): Promise<void> {
-  const script = path.join(scratch, 'commands');
-  await writeFile(script, commands.map((command) => `${command}\n`).join(''));
-  requireSilence(image, await invoke(image, ['-w', '-f', script], options));
-}
-
-/**
- * A directory for what passes between us and debugfs: beside the image, so that what removes an abandoned stage removes
- * it too.
- */
-async function withScratch<T>(image: string, use: (scratch: string) => Promise<T>): Promise<T> {
-  const scratch = await mkdtemp(`${path.resolve(image)}.debugfs-`);
-  try {
-    return await use(scratch);
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
-}
 
 function parseStat(image: string, name: string, text: string): Inode {
   const fields = STAT.exec(text)?.groups;
@@ -135,7 +68,7 @@ function parseStat(image: string, name: string, text: string): Inode {
 }
 
 async function statOne(image: string, name: string, options: DebugfsOptions): Promise<Inode | null> {
-  const result = await invoke(image, ['-R', `stat ${quote(name)}`], options);
+  const result = await runDebugfs(image, ['-R', `stat ${quote(name)}`], options);
   if (result.exitCode === 0 && NOT_FOUND.test(complaints(result))) return null;
   requireSilence(image, result);
   return parseStat(image, name, result.stdout);
@@ -198,7 +131,7 @@ export async function readInodeFile(
 
 async function dump(image: string, inode: Inode, scratch: string, options: DebugfsOptions): Promise<Buffer> {
   const copy = path.join(scratch, 'copy');
-  requireSilence(image, await invoke(image, ['-R', `dump <${inode.number}> ${quote(copy)}`], options));
+  requireSilence(image, await runDebugfs(image, ['-R', `dump <${inode.number}> ${quote(copy)}`], options));
   return readFile(copy);
 }
 
