@@ -1,5 +1,7 @@
 import { globSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { COMMANDS } from '../../src/index.ts';
 import { REPOSITORY, readTracked } from './tracked-files.ts';
 
 /** Static metadata, parse, one options object, one library call, print. */
@@ -12,4 +14,29 @@ test('commands are short', () => {
     .map((file) => ({ file, lines: readTracked(file).trimEnd().split('\n').length }))
     .filter(({ lines }) => lines > MOST_LINES);
   expect(long).toEqual([]);
+});
+
+test('the command table has every command file under its id, and nothing else', async () => {
+  const table = files.map(async (file) => {
+    const id = file
+      .replace(/^src\/commands\//u, '')
+      .replace(/\.ts$/u, '')
+      .replaceAll('/', ':');
+    const { default: command } = (await import(/* @vite-ignore */ join(REPOSITORY, file))) as {
+      default: unknown;
+    };
+    return [id, command] as const;
+  });
+  expect(COMMANDS).toEqual(Object.fromEntries(await Promise.all(table)));
+});
+
+test('every command says what it does, and shows how', () => {
+  for (const [id, command] of Object.entries(COMMANDS)) {
+    expect(command.summary, id).toMatch(/^[a-z][^\n]*[^.\n]$/u);
+    expect(command.examples, id).not.toHaveLength(0);
+    for (const example of command.examples as string[]) {
+      expect(example, id).toMatch(/^<%= config\.bin %> <%= command\.id %>/u);
+      expect(example, id).not.toMatch(/ -[a-z]\b/u);
+    }
+  }
 });

@@ -39,8 +39,11 @@ export default class CountReporter implements Reporter {
     const skipsFail = Boolean(process.env.CI) && skipped.length > 0;
     for (const test of skipped) {
       const result = test.result();
-      const why = (result.state === 'skipped' && result.note) || 'no reason given';
-      process.stdout.write(`skipped: ${test.module.relativeModuleId} > ${test.fullName}: ${why}\n`);
+      const why = result.state === 'skipped' ? result.note : undefined;
+      // Those that a file or name pattern left out say nothing.
+      if (why === undefined && !skipsFail) continue;
+      const what = `${test.module.relativeModuleId} > ${test.fullName}`;
+      process.stdout.write(`skipped: ${what}: ${why ?? 'no reason given'}\n`);
     }
     if (skipsFail) process.stdout.write('a skipped test fails the run in CI\n');
     process.stdout.write(`${passed} passed, ${failed} failed, ${skipped.length} skipped\n`);

@@ -1,0 +1,185 @@
+import { spawn } from 'node:child_process';
+import { chown, mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { inject } from 'vitest';
+import { run } from '../../src/lib/system/process.ts';
+import type { Account } from './test-user.ts';
+import { assertSound } from './verifier.ts';
+
+export interface CliResult {
+  /** 128 + n when a signal ended it. */
+  status: number;
+  stdout: string;
+  stderr: string;
+}
+
+export interface CliOptions {
+  cwd?: string;
+  /** Added to a login's environment; `undefined` takes a variable away. */
+  env?: Readonly<Record<string, string | undefined>>;
+  /** The whole environment instead. */
+  onlyEnv?: Readonly<Record<string, string>>;
+  /** Who runs it (default: the owner of the home). */
+  as?: Account;
+  /** What it may read on standard input (default: nothing). */
+  input?: string;
+  /** After this many milliseconds it is killed and the test fails. */
+  timeoutMs?: number;
+}
+
+export interface RunningCli {
+  readonly pid: number;
+  readonly result: Promise<CliResult>;
+  /** Signals it alone, not what it started. */
+  kill(signal: NodeJS.Signals): void;
+}
+
+/** The machine's own way out, which steps and bootstraps need. */
+const PASSED_ON = [
+  'http_proxy',
+  'https_proxy',
+  'no_proxy',
+  'HTTP_PROXY',
+  'HTTPS_PROXY',
+  'NO_PROXY',
+  'SSL_CERT_FILE',
+];
+const SIGNAL_NUMBERS: Readonly<Record<string, number>> = {
+  SIGHUP: 1,
+  SIGINT: 2,
+  SIGKILL: 9,
+  SIGPIPE: 13,
+  SIGTERM: 15,
+};
+const TIMEOUT_MS = 100_000;
+
+/** The accounts that commands are tested as: an ordinary user, and root where the tests run as root. */
+export function testAccounts(): Account[] {
+  const { root, user } = inject('testRun');
+  return root ? [root, user] : [user];
+}
+
+/** A home directory of an account, with everything that banger keeps below it. */
+export class Home {
+  readonly account: Account;
+  readonly directory: string;
+  readonly stateDir: string;
+
+  static async make(account: Account): Promise<Home> {
+    const directory = await mkdtemp(join(inject('testRun').directory, 'home-'));
+    await chown(directory, account.uid, account.gid);
+    return new Home(account, directory);
+  }
+
+  private constructor(account: Account, directory: string) {
+    this.account = account;
+    this.directory = directory;
+    this.stateDir = join(directory, '.local/state/banger');
+  }
+
+  /** The command line of the built program, for a shell or a terminal. */
+  commandLine(args: readonly string[]): [file: string, args: string[]] {
+    const { program } = inject('testRun');
+    return [join(program, 'node_modules/node/bin/node'), [join(program, 'bin/run.js'), ...args]];
+  }
+
+  /** What a login shell would set, and nothing of the test runner's. */
+  environment(extra: CliOptions['env'] = {}): Record<string, string> {
+    const base: Record<string, string | undefined> = {
+      PATH: '/usr/local/bin:/usr/bin:/bin',
+      HOME: this.directory,
+      USER: this.account.name,
+      LOGNAME: this.account.name,
+      LANG: 'C.UTF-8',
+      ...Object.fromEntries(PASSED_ON.map((name) => [name, process.env[name]])),
+      ...extra,
+    };
+    return Object.fromEntries(
+      Object.entries(base).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+    );
+  }
+
+  /** Starts the built program as its owner would. */
+  start(args: readonly string[], options: CliOptions = {}): RunningCli {
+    const [file, all] = this.commandLine(args);
+    const { uid, gid } = options.as ?? this.account;
+    const child = spawn(file, all, {
+      cwd: options.cwd ?? this.directory,
+      env: options.onlyEnv ?? this.environment(options.env),
+      stdio: ['pipe', 'pipe', 'pipe'],
+      // A session of its own: no terminal, whatever the tests were started from.
+      detached: true,
+      ...(process.getuid?.() === 0 ? { uid, gid } : {}),
+    });
+    const { pid } = child;
+    if (pid === undefined) throw new Error(`${file} could not be started`);
+    let stdout = '';
+    let stderr = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text;
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+    });
+    // A program that ends without reading is no error.
+    child.stdin.on('error', () => {});
+    child.stdin.end(options.input ?? '');
+    const result = new Promise<CliResult>((resolve, reject) => {
+      const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
+      const timer = setTimeout(() => {
+        process.kill(-pid, 'SIGKILL');
+        reject(new Error(`banger ${args.join(' ')}: not done after ${timeoutMs} ms\n${stdout}\n${stderr}`));
+      }, timeoutMs);
+      child.on('error', reject).on('close', (code, signal) => {
+        clearTimeout(timer);
+        resolve({ status: code ?? 128 + (SIGNAL_NUMBERS[signal ?? ''] ?? 0), stdout, stderr });
+      });
+    });
+    return { pid, result, kill: (signal) => process.kill(pid, signal) };
+  }
+
+  /** Runs the built program to its end. */
+  run(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+    return this.start(args, options).result;
+  }
+
+  /** Runs it, expects success, and returns its standard output. */
+  async ok(args: readonly string[], options: CliOptions = {}): Promise<string> {
+    const { status, stdout, stderr } = await this.run(args, options);
+    if (status !== 0) throw new Error(`banger ${args.join(' ')}: exit ${status}\n${stdout}\n${stderr}`);
+    return stdout;
+  }
+
+  /** Runs it with `--json` and returns the one document it prints, whether it succeeded or not. */
+  async json<T>(args: readonly string[], options: CliOptions = {}): Promise<{ status: number; document: T }> {
+    const { status, stdout, stderr } = await this.run([...args, '--json'], options);
+    try {
+      return { status, document: JSON.parse(stdout) as T };
+    } catch (cause) {
+      throw new Error(`banger ${args.join(' ')}: no JSON document\n${stdout}\n${stderr}`, { cause });
+    }
+  }
+
+  /** Makes a file below the home, owned by the account; returns its path. */
+  async write(name: string, content: string | Uint8Array, mode = 0o644): Promise<string> {
+    const path = join(this.directory, name);
+    const { uid, gid } = this.account;
+    const made = await mkdir(dirname(path), { recursive: true });
+    if (made !== undefined) await run('chown', ['-R', `${uid}:${gid}`, made]);
+    await writeFile(path, content, { mode });
+    await chown(path, uid, gid);
+    return path;
+  }
+
+  /** Throws with every complaint unless the state is as a finished command must leave it. */
+  verify(): Promise<void> {
+    return assertSound(this.stateDir, { uid: this.account.uid });
+  }
+
+  async remove(): Promise<void> {
+    // An ordinary user's bootstrap leaves files of its subordinate ids, which only a mapped root may remove.
+    const mapped = process.getuid?.() === 0 ? [] : ['unshare', '--map-root-user', '--map-auto'];
+    const [file = 'rm', ...args] = [...mapped, 'rm', '-rf', '--one-file-system', this.directory];
+    await run(file, args);
+  }
+}

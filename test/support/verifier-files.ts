@@ -1,0 +1,81 @@
+import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+
+/** What the verifier reads of an image's row. */
+export interface RecordedImage {
+  id: string;
+  name: string;
+  managed: number;
+  artifact_dir: string | null;
+  rootfs_path: string;
+  kernel_path: string;
+  initrd_path: string | null;
+  modules_dir: string | null;
+  work_seed_path: string | null;
+}
+
+const PRIVATE = ['.', 'images', 'live', 'image-build', 'vms'];
+
+/** Directories are the owner's and closed to others. */
+export function inspectDirectories(stateDir: string, uid: number): string[] {
+  return PRIVATE.map((name) => join(stateDir, name))
+    .filter((path) => existsSync(path))
+    .flatMap((path) => inspectOwned(path, uid, 0o700));
+}
+
+function inspectOwned(path: string, uid: number, mode?: number): string[] {
+  const stat = lstatSync(path);
+  const found = stat.mode & 0o7777;
+  return [
+    ...(stat.uid === uid ? [] : [`${path} belongs to uid ${stat.uid}, not ${uid}`]),
+    ...(mode === undefined || found === mode
+      ? []
+      : [`${path} has mode ${found.toString(8)}, not ${mode.toString(8)}`]),
+  ];
+}
+
+/** Every directory below `images/` is a managed image's, every managed image has its own, and nothing is missing in it. */
+export function inspectArtifacts(stateDir: string, images: readonly RecordedImage[], uid: number): string[] {
+  const imagesDir = join(stateDir, 'images');
+  const managed = images.filter((image) => image.managed === 1);
+  const expected = new Set(managed.map((image) => image.id));
+  const strays = (existsSync(imagesDir) ? readdirSync(imagesDir) : []).filter((name) => !expected.has(name));
+  return [
+    ...strays.map((name) => `images/${name} is no image's`),
+    ...managed.flatMap((image) => inspectManaged(image)),
+  ];
+
+  function inspectManaged(image: RecordedImage): string[] {
+    const own = join(imagesDir, image.id);
+    if (!existsSync(own)) return [`image ${image.name} has lost its directory`];
+    const paths = [
+      image.rootfs_path,
+      image.kernel_path,
+      image.initrd_path,
+      image.modules_dir,
+      image.work_seed_path,
+    ];
+    const recorded = paths.filter((path) => path !== null);
+    const known = new Set([...recorded.map((path) => basename(path)), 'rootfs.ext4.packages.sha256']);
+    return [
+      ...(image.artifact_dir === own
+        ? []
+        : [`image ${image.name} has its files in ${image.artifact_dir}, not ${own}`]),
+      ...recorded
+        .filter((path) => !path.startsWith(`${own}/`))
+        .map((path) => `${image.name}: ${path} is elsewhere`),
+      ...recorded.filter((path) => !existsSync(path)).map((path) => `image ${image.name} has lost ${path}`),
+      ...readdirSync(own)
+        .filter((name) => !known.has(name))
+        .map((name) => `images/${image.id}/${name} is in no record`),
+      ...inspectOwned(own, uid, 0o700),
+      ...readdirSync(own).flatMap((name) => inspectOwned(join(own, name), uid)),
+      ...inspectSidecar(join(own, 'rootfs.ext4.packages.sha256')),
+    ];
+  }
+}
+
+function inspectSidecar(path: string): string[] {
+  if (!existsSync(path) || /^[0-9a-f]{64}\n$/u.test(readFileSync(path, 'utf8'))) return [];
+  return [`${path} is not one SHA-256 in hex`];
+}
