@@ -44,7 +44,10 @@ export abstract class BangerCommand extends Command {
   }
 
   protected override async catch(thrown: Error): Promise<void> {
-    const error = toBangerError(thrown, this.id, Object.keys({ ...this.ctor.baseFlags, ...this.ctor.flags }));
+    const error = toBangerError(thrown, this.id, [
+      'json',
+      ...Object.keys({ ...this.ctor.baseFlags, ...this.ctor.flags }),
+    ]);
     process.exitCode = error.exitCode;
     if (this.jsonEnabled()) this.logJson(errorJson(error));
     else process.stderr.write(errorText(error, process.stderr));

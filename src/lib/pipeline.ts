@@ -26,6 +26,12 @@ export interface Stage {
 
 const REFRESH_MS = 1000;
 
+export interface CarryOutOptions {
+  progress: ProgressMode;
+  /** Lets go of what a stage holds open (a mounted image), before the stage directory is removed. */
+  abandon?: () => Promise<void>;
+}
+
 /**
  * Carries an operation out: its stages in order, and when one fails everything undone and recorded as failed.
  * @throws what the stage threw, naming the operation's log where it has one
@@ -33,11 +39,12 @@ const REFRESH_MS = 1000;
 export async function carryOut(
   operation: Operation,
   stages: readonly Stage[],
-  mode: ProgressMode,
+  { progress, abandon }: CarryOutOptions,
 ): Promise<void> {
   try {
-    await runStages(operation, stages, mode);
+    await runStages(operation, stages, progress);
   } catch (error) {
+    await abandon?.();
     const left = await operation.fail(error);
     throw withContext(error, operation.row.log_path, left);
   }

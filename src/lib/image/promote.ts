@@ -107,7 +107,7 @@ export async function promoteImage(workspace: Workspace, options: PromoteOptions
           throw new Error(`image ${image.id} vanished while it was reserved`);
       }),
     ],
-    progress,
+    { progress },
   );
   return promoted;
 }

@@ -1,4 +1,4 @@
-import { closeSync, fdatasyncSync, fsyncSync, openSync, renameSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, renameSync } from 'node:fs';
 import { open, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
@@ -15,7 +15,7 @@ export function syncDirectory(path: string): void {
 export function syncFile(path: string): void {
   const file = openSync(path, 'r');
   try {
-    fdatasyncSync(file);
+    fsyncSync(file);
   } finally {
     closeSync(file);
   }
