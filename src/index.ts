@@ -1,4 +1,6 @@
 import type { Hook } from '@oclif/core';
+import Doctor from './commands/doctor.ts';
+import ImageBuild from './commands/image/build.ts';
 import ImageDelete from './commands/image/delete.ts';
 import ImageList from './commands/image/list.ts';
 import ImagePromote from './commands/image/promote.ts';
@@ -12,6 +14,8 @@ import { BangerError } from './lib/errors.ts';
 
 /** Every command by its id. A test compares this table with the files in commands/. */
 export const COMMANDS = {
+  doctor: Doctor,
+  'image:build': ImageBuild,
   'image:delete': ImageDelete,
   'image:list': ImageList,
   'image:promote': ImagePromote,

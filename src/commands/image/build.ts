@@ -1,0 +1,88 @@
+import { Args, Flags } from '@oclif/core';
+import { ChangingCommand } from '../../lib/command.ts';
+import type { ImageJson } from '../../lib/image/listing.ts';
+
+export default class ImageBuild extends ChangingCommand {
+  static override summary = 'build an image from another';
+  static override description =
+    'Clones the base, grows it, runs the steps in a sandbox in the order in which they are given, seeds SSH access, and publishes the result under its name. The base is not changed. When a step fails, nothing but the log is left.';
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> demo --from-image debian-base --package htop',
+    "<%= config.bin %> <%= command.id %> web --from-image debian-base --size 8G --package nginx --copy ./site:/var/www/html --run 'systemctl enable nginx'",
+    '<%= config.bin %> <%= command.id %> ci --from-image debian-base --docker --env LANG=C.UTF-8 --script ./setup.sh',
+  ];
+  static override args = {
+    name: Args.string({ description: 'name of the new image [default: image-<unix seconds>]' }),
+  };
+  static override flags = {
+    'from-image': Flags.string({
+      description: 'base image, by name or id',
+      required: true,
+      helpValue: 'REF',
+    }),
+    package: step({ description: 'install a package', helpValue: 'NAME' }),
+    run: step({ description: 'run a command with /bin/sh -c', helpValue: 'COMMAND' }),
+    script: step({ description: 'run a script of this machine', helpValue: 'FILE' }),
+    copy: step({
+      description: 'copy a file, or what is in a directory, into the image',
+      helpValue: 'SRC:DEST',
+    }),
+    env: step({ description: 'set a variable for the steps that follow', helpValue: 'NAME=VALUE' }),
+    size: Flags.string({ description: 'grow the root filesystem to this size, like 8G', helpValue: 'SIZE' }),
+    docker: Flags.boolean({ description: "install and enable Docker from the image's own repositories" }),
+    kernel: Flags.string({ description: "kernel [default: the base's]", helpValue: 'FILE' }),
+    initrd: Flags.string({ description: "initial ramdisk [default: the base's]", helpValue: 'FILE' }),
+    modules: Flags.string({
+      description: "directory of kernel modules [default: the base's]",
+      helpValue: 'DIR',
+    }),
+    preset: Flags.option({
+      description: 'packages that a development VM needs [default: debian where there is apt]',
+      options: ['debian', 'none'] as const,
+    })(),
+    network: Flags.option({
+      description: 'network that the steps see',
+      options: ['host', 'none'] as const,
+      default: 'host',
+    })(),
+    'no-ssh': Flags.boolean({ description: 'do not seed SSH access' }),
+  };
+
+  async run(): Promise<ImageJson> {
+    const { args, flags, raw } = await this.parse(ImageBuild);
+    const { buildImage } = await import('../../lib/image/build.ts');
+    const { parseStep, STEP_KINDS } = await import('../../lib/image/build-step.ts');
+    const { parseSize } = await import('../../lib/image/size.ts');
+    const { imageJson } = await import('../../lib/image/listing.ts');
+    // The parser sorts values by flag; only the raw tokens know the order across flags.
+    const steps = raw.flatMap((token) => {
+      const kind = STEP_KINDS.find((known) => token.type === 'flag' && token.flag === known);
+      return kind === undefined ? [] : [parseStep(kind, token.input)];
+    });
+    const size = flags.size === undefined ? undefined : parseSize(flags.size);
+    const image = await this.change(flags, ({ workspace, progress }) =>
+      buildImage(workspace, {
+        name: args.name,
+        base: flags['from-image'],
+        steps,
+        size,
+        docker: flags.docker,
+        kernel: flags.kernel,
+        initrd: flags.initrd,
+        modules: flags.modules,
+        preset: flags.preset,
+        network: flags.network,
+        ssh: !flags['no-ssh'],
+        progress,
+        mendOf: (artifact) => `mend the base, or give another: --${artifact}`,
+      }),
+    );
+    if (!flags.quiet) this.log(`built ${image.name} (${image.id.slice(0, 12)}): ${image.artifact_dir}`);
+    return imageJson(image);
+  }
+}
+
+/** A flag that is a step of the build and may be given again and again. */
+function step(options: { description: string; helpValue: string }) {
+  return Flags.string({ ...options, multiple: true, multipleNonGreedy: true, helpGroup: 'STEP (in order)' });
+}

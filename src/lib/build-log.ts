@@ -1,0 +1,36 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { messageOf } from './errors.ts';
+import { stripControl } from './text.ts';
+
+/**
+ * An operation's log, appended to line by line as things happen, so that a killed run leaves what it knew. A log that
+ * cannot be written must not take a build down in the middle of a stream: the first failure is kept for the end.
+ */
+export class BuildLog {
+  readonly path: string;
+  readonly #file: number;
+  #failure: string | null = null;
+
+  constructor(path: string) {
+    this.path = path;
+    this.#file = openSync(path, 'a', 0o600);
+  }
+
+  /** Why the log is not whole, or null. */
+  get failure(): string | null {
+    return this.#failure;
+  }
+
+  write(line: string): void {
+    const time = new Date().toISOString().slice(11, 23);
+    try {
+      writeSync(this.#file, `${time} ${stripControl(line)}\n`);
+    } catch (error) {
+      this.#failure ??= `the log ${this.path} is not whole: ${messageOf(error)}`;
+    }
+  }
+
+  close(): void {
+    closeSync(this.#file);
+  }
+}

@@ -1,0 +1,83 @@
+import { constants } from 'node:fs';
+import { access, stat } from 'node:fs/promises';
+import { BangerError, errnoOf, FaultList, PreflightError } from '../errors.ts';
+import { formatBytes, oneLine } from '../text.ts';
+import type { BootSet } from './artifacts.ts';
+import type { BuildStep } from './build-step.ts';
+import { checkBootSet, type KnownKernel, type MendOf } from './requirements.ts';
+import { findStaticBusybox } from './static-busybox.ts';
+
+export interface BuildInputs {
+  bootSet: BootSet;
+  steps: readonly BuildStep[];
+  size: number | undefined;
+  mendOf: MendOf;
+}
+
+/**
+ * Everything a build needs, looked at in one pass before anything is made: the base's files, the host files of its
+ * steps, the size, and what the sandbox is made of.
+ * @throws PreflightError listing all faults; `usage` for a size that would shrink the base
+ */
+export async function checkBuild(
+  subject: string,
+  { bootSet, steps, size, mendOf }: BuildInputs,
+): Promise<{ kernel: KnownKernel; busybox: string }> {
+  const faults = new FaultList();
+  let kernel: KnownKernel | undefined;
+  try {
+    kernel = await checkBootSet(subject, bootSet, mendOf);
+  } catch (error) {
+    if (!(error instanceof PreflightError)) throw error;
+    for (const { message, mend } of error.faults) faults.add(message, mend);
+  }
+  const busybox = await findStaticBusybox().catch((error: unknown) => {
+    if (!(error instanceof PreflightError)) throw error;
+    for (const { message, mend } of error.faults) faults.add(message, mend);
+    return '';
+  });
+  for (const step of steps) await checkStepSource(faults, step);
+  faults.throwIfAny(subject);
+  if (kernel === undefined) throw new Error('a boot set without a fault has a kernel');
+  if (size !== undefined) await assertGrows(bootSet.rootfs, size);
+  return { kernel, busybox };
+}
+
+async function checkStepSource(faults: FaultList, step: BuildStep): Promise<void> {
+  if (step.kind !== 'script' && step.kind !== 'copy') return;
+  const path = step.kind === 'script' ? step.path : step.source;
+  const what = step.kind === 'script' ? 'script' : 'file to copy';
+  const mend = `check the path: ls -ld ${oneLine(path)}`;
+  try {
+    const found = await stat(path);
+    if (!(found.isFile() || (step.kind === 'copy' && found.isDirectory()))) {
+      faults.add(
+        `${what} ${oneLine(path)} is not a regular file${step.kind === 'copy' ? ' or directory' : ''}`,
+        mend,
+      );
+      return;
+    }
+    await access(path, found.isDirectory() ? constants.R_OK | constants.X_OK : constants.R_OK);
+  } catch (error) {
+    const code = errnoOf(error);
+    if (code === undefined) throw error;
+    faults.add(
+      `${what} ${oneLine(path)} ${code === 'EACCES' ? 'cannot be read by this user' : `is not there (${code})`}`,
+      mend,
+    );
+  }
+}
+
+async function assertGrows(rootfs: string, size: number): Promise<void> {
+  const { size: present } = await stat(rootfs);
+  if (size >= present) return;
+  throw new BangerError(
+    'usage',
+    `the base is ${formatBytes(present)} and only grows; ${formatBytes(size)} is smaller`,
+    {
+      hints: [
+        `ask for ${formatBytes(present).replace(' ', '').replace('iB', '')} or more, or leave the size out`,
+      ],
+    },
+  );
+}

@@ -1,0 +1,219 @@
+import { mkdir, rmdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { BuildLog } from '../build-log.ts';
+import { newId } from '../id.ts';
+import { ARTIFACT_FILES } from '../layout.ts';
+import { assertImageFree, assertNameFree, Operation, type OperationPlan } from '../operation.ts';
+import { carryOut, type ProgressMode, publishingStages, type Stage } from '../pipeline.ts';
+import { insertImage } from '../store/images.ts';
+import type { ImageRow } from '../store/schema.ts';
+import { cloneFile } from '../system/clone.ts';
+import { growExt4, recoverExt4, repairAndPunch } from '../system/ext4.ts';
+import { openSandbox, type Sandbox } from '../system/sandbox.ts';
+import { readSuperblock } from '../system/superblock.ts';
+import type { Workspace } from '../workspace.ts';
+import { artifactColumns, type BootSet, bootSetOf, copyBootArtifacts, describeClone } from './artifacts.ts';
+import { checkBuild } from './build-requirements.ts';
+import { type BuildStep, mergePackages } from './build-step.ts';
+import { findImage } from './find.ts';
+import { installModules } from './modules.ts';
+import { assertValidName } from './name.ts';
+import { CLEAN_COMMAND, packagesDigest } from './packages.ts';
+import { choosePreset, type Preset } from './preset.ts';
+import { type Provisioning, runCommand, runSteps } from './provision.ts';
+import type { MendOf } from './requirements.ts';
+import { ensureKeyPair, seedAuthorizedKey } from './ssh-access.ts';
+import { type ImagePlaces, placesFor } from './stage-directory.ts';
+import { makeWorkSeed } from './work-seed.ts';
+
+export interface BuildOptions {
+  /** `image-<unix seconds>` when absent. */
+  name?: string | undefined;
+  base: string;
+  steps: readonly BuildStep[];
+  /** Bytes; the base's size is kept when absent. */
+  size?: number | undefined;
+  docker: boolean;
+  kernel?: string | undefined;
+  initrd?: string | undefined;
+  modules?: string | undefined;
+  /** Absent: `debian` on an image with apt, else `none`. */
+  preset?: Preset | undefined;
+  network: 'host' | 'none';
+  ssh: boolean;
+  progress: ProgressMode;
+  mendOf: MendOf;
+}
+
+/**
+ * Builds a managed image from a base: cloned, grown, provisioned in a sandbox, published by one rename.
+ * @throws BangerError as the stages do: 2, 3, 4, 5, 6, 8 (a step), 9 (a tool), 11; nothing but the log is left
+ */
+export async function buildImage(workspace: Workspace, options: BuildOptions): Promise<ImageRow> {
+  const { progress, network } = options;
+  const name = options.name ?? `image-${Math.floor(Date.now() / 1000)}`;
+  assertValidName(name);
+  const { operation, decided } = await Operation.begin(workspace, () => reserve(workspace, name, options));
+  const { base, image, places } = decided;
+  const bootSet: BootSet = {
+    ...bootSetOf(base),
+    ...(options.kernel === undefined ? {} : { kernel: options.kernel }),
+    ...(options.initrd === undefined ? {} : { initrd: options.initrd }),
+    ...(options.modules === undefined ? {} : { modules: options.modules }),
+    workSeed: null,
+  };
+  const staged = (file: keyof typeof ARTIFACT_FILES): string => join(places.stageDir, ARTIFACT_FILES[file]);
+  const log = new BuildLog(places.logPath);
+  let sandbox: Sandbox | undefined;
+  let busybox = '';
+  let presetPackages: readonly string[] = [];
+  const { steps } = options;
+
+  const resolveImage: Stage = {
+    name: 'resolve_image',
+    async run() {
+      log.write(`build ${name} (${image.id}) from ${base.name} (${base.id})`);
+      const checked = await checkBuild(`build ${name}`, {
+        bootSet,
+        steps,
+        size: options.size,
+        mendOf: options.mendOf,
+      });
+      busybox = checked.busybox;
+      image.kernel_format = checked.kernel.format;
+      image.kernel_version = checked.kernel.version;
+    },
+  };
+  const launchBuilder: Stage = {
+    name: 'launch_builder',
+    async run({ signal, show, note }) {
+      const mountpoint = join(places.stageDir, 'mnt');
+      await mkdir(places.stageDir, { mode: 0o700 });
+      await mkdir(mountpoint);
+      const method = describeClone(await cloneFile(bootSet.rootfs, staged('rootfs'), signal));
+      log.write(`rootfs ${method}`);
+      note(method);
+      if (options.size !== undefined) await growExt4(staged('rootfs'), options.size, { signal });
+      else if (readSuperblock(staged('rootfs')).needsRecovery)
+        await recoverExt4(staged('rootfs'), { signal });
+      sandbox = await openSandbox({
+        image: staged('rootfs'),
+        mountpoint,
+        network,
+        signal,
+        onLine: (line) => log.write(line),
+      });
+      const context: Provisioning = { sandbox, log, show, busybox };
+      if (bootSet.modules !== null) await installModules(bootSet.modules, context);
+      const needsPackages = options.docker || steps.some((step) => step.kind === 'packages');
+      const chosen = await choosePreset({ preset: options.preset, needsPackages }, context);
+      image.packages_preset = chosen.preset;
+      presetPackages = chosen.packages;
+      const docker: BuildStep[] = options.docker ? [{ kind: 'docker' }] : [];
+      await runSteps(mergePackages([...chosen.steps, ...docker, ...steps]), context);
+      if (needsPackages || chosen.steps.length > 0)
+        await runCommand('clean up after apt', CLEAN_COMMAND, context);
+    },
+  };
+  const prepareWorkSeed: Stage = {
+    name: 'prepare_work_seed',
+    async run({ signal }) {
+      if (sandbox === undefined) throw new Error('the builder comes before the work seed');
+      await makeWorkSeed(sandbox, staged('workSeed'), signal);
+      await sandbox.close();
+      sandbox = undefined;
+      await rmdir(join(places.stageDir, 'mnt'));
+      const { repaired } = await repairAndPunch(staged('rootfs'), { signal });
+      for (const line of repaired) log.write(`e2fsck: ${line}`);
+    },
+  };
+  const seedSsh: Stage = {
+    name: 'seed_ssh',
+    async run({ signal }) {
+      const key = await ensureKeyPair(workspace.config.sshKeyPath, { signal });
+      await seedAuthorizedKey(staged('workSeed'), key.publicKey, { signal });
+      image.seeded_ssh_public_key_fingerprint = key.fingerprint;
+    },
+  };
+  const writeMetadata: Stage = {
+    name: 'write_metadata',
+    async run({ signal }) {
+      const requested = steps.flatMap((step) => (step.kind === 'packages' ? step.names : []));
+      await writeFile(staged('packages'), packagesDigest(presetPackages, requested, options.docker), {
+        mode: 0o600,
+      });
+      await copyBootArtifacts(bootSet, places.stageDir, signal);
+    },
+  };
+  try {
+    await carryOut(
+      operation,
+      [
+        resolveImage,
+        launchBuilder,
+        prepareWorkSeed,
+        ...(options.ssh ? [seedSsh] : []),
+        writeMetadata,
+        ...publishingStages(operation, image, (store) => insertImage(store, image)),
+      ],
+      { progress, abandon: async () => sandbox?.abandon() },
+    );
+  } catch (error) {
+    log.write(`failed: ${error instanceof Error ? error.message : String(error)}`);
+    throw error;
+  } finally {
+    log.close();
+  }
+  if (log.failure !== null) workspace.notify(log.failure);
+  return image;
+}
+
+interface Reserved {
+  plan: OperationPlan;
+  base: ImageRow;
+  /** The row to come; stages fill in what they find out. */
+  image: ImageRow;
+  places: ImagePlaces;
+}
+
+function reserve({ store, layout }: Workspace, name: string, options: BuildOptions): Reserved {
+  const base = findImage(store, options.base);
+  assertNameFree(store, name);
+  assertImageFree(store, base, 'shared');
+  const id = newId();
+  const places = placesFor(layout, id);
+  const now = new Date().toISOString();
+  const image: ImageRow = {
+    id,
+    name,
+    managed: 1,
+    artifact_dir: places.artifactDir,
+    ...artifactColumns(places.artifactDir, {
+      initrd: (options.initrd ?? base.initrd_path) !== null,
+      modules: (options.modules ?? base.modules_dir) !== null,
+      workSeed: true,
+    }),
+    build_size: options.size ?? null,
+    packages_preset: null,
+    docker: options.docker ? 1 : 0,
+    seeded_ssh_public_key_fingerprint: null,
+    kernel_format: null,
+    kernel_version: null,
+    base_image_id: base.id,
+    base_image_name: base.name,
+    protected: 0,
+    created_at: now,
+    updated_at: now,
+  };
+  const plan: OperationPlan = {
+    kind: 'build',
+    imageId: id,
+    imageName: name,
+    reservations: [
+      { kind: 'name', key: name, mode: 'exclusive' },
+      { kind: 'image', key: base.id, mode: 'shared' },
+    ],
+    ...places,
+  };
+  return { plan, base, image, places };
+}

@@ -1,0 +1,43 @@
+const BUSYBOX = '/run/banger/busybox';
+const SOURCE = '/run/banger/source';
+
+/**
+ * Runs in the guest, so that a symbolic link there leads nowhere but into the guest. As Dockerfile's COPY: the content
+ * of a directory goes into the target; a file into it where it is a directory or ends in a slash, else under its name.
+ */
+const SCRIPT = `
+set -eu
+box=${BUSYBOX} source=${SOURCE} target=$1 name=$2
+if [ -d "$source" ]; then
+  "$box" mkdir -p "$target"
+  source=$source/.
+else
+  case $target in */) "$box" mkdir -p "$target" ;; esac
+  if [ -d "$target" ]; then target=\${target%/}/$name; fi
+  "$box" mkdir -p "$("$box" dirname "$target")"
+fi
+umask 0
+"$box" cp -dR "$source" "$target"
+`;
+
+/** The command that copies a file or directory of the host to `target` in the guest, owned by root, modes kept. */
+export function guestCopyCommand(
+  busybox: string,
+  source: string,
+  target: string,
+  name: string,
+): { argv: string[]; binds: { source: string; target: string }[] } {
+  return {
+    argv: [BUSYBOX, 'sh', '-c', SCRIPT, 'copy', target, name],
+    binds: [busyboxBind(busybox), { source, target: SOURCE }],
+  };
+}
+
+export function busyboxBind(busybox: string): { source: string; target: string } {
+  return { source: busybox, target: BUSYBOX };
+}
+
+/** Succeeds where the guest has a directory; wants the busybox bound. */
+export function testDirectoryCommand(path: string): string[] {
+  return [BUSYBOX, 'test', '-d', path];
+}

@@ -1,0 +1,121 @@
+import { closeSync, openSync, readSync } from 'node:fs';
+import { basename } from 'node:path';
+import type { BuildLog } from '../build-log.ts';
+import { BangerError } from '../errors.ts';
+import type { ProcessResult } from '../system/process.ts';
+import type { Sandbox, StepOptions } from '../system/sandbox.ts';
+import { formatDuration, oneLine, stripControl } from '../text.ts';
+import { type BuildStep, describeStep } from './build-step.ts';
+import { guestCopyCommand } from './guest-copy.ts';
+import { DOCKER_COMMANDS, installCommands } from './packages.ts';
+
+/** How many lines of a failed step's output are part of its error. */
+const TAIL_LINES = 20;
+const SCRIPT_IN_GUEST = '/run/banger/script';
+
+export interface Provisioning {
+  sandbox: Sandbox;
+  log: BuildLog;
+  /** The newest line of output, for the screen. */
+  show(line: string): void;
+  /** The host's static busybox, which copies files into guests that may have no `cp`. */
+  busybox: string;
+}
+
+interface GuestCommand {
+  argv: string[];
+  env?: Record<string, string>;
+  binds?: { source: string; target: string }[];
+}
+
+/**
+ * Runs steps in a mounted rootfs, in order. Each one's command, output, status and duration go to the log.
+ * @throws BangerError `step_failed` (exit 8) with the command, its status and its last lines
+ */
+export async function runSteps(steps: readonly BuildStep[], context: Provisioning): Promise<void> {
+  const env: Record<string, string> = {};
+  for (const [index, step] of steps.entries()) {
+    if (step.kind === 'env') {
+      env[step.name] = step.value;
+      continue;
+    }
+    const title = `step ${index + 1}/${steps.length}: ${describeStep(step)}`;
+    for (const command of commandsOf(step, context)) {
+      await runCommand(title, { ...command, env: { ...env, ...command.env } }, context);
+    }
+  }
+}
+
+function commandsOf(step: Exclude<BuildStep, { kind: 'env' }>, { busybox }: Provisioning): GuestCommand[] {
+  switch (step.kind) {
+    case 'packages':
+      return installCommands(step.names);
+    case 'run':
+      return [{ argv: ['/bin/sh', '-c', step.command] }];
+    case 'script':
+      return [
+        {
+          argv: [...interpreterOf(step.path), SCRIPT_IN_GUEST],
+          binds: [{ source: step.path, target: SCRIPT_IN_GUEST }],
+        },
+      ];
+    case 'copy':
+      return [guestCopyCommand(busybox, step.source, step.target, basename(step.source))];
+    case 'docker':
+      return DOCKER_COMMANDS;
+  }
+}
+
+/** Runs one command of a step and turns a non-zero status into the error of the build. */
+export async function runCommand(
+  title: string,
+  { argv, env, binds }: GuestCommand,
+  { sandbox, log, show }: Provisioning,
+): Promise<void> {
+  log.write(title);
+  show(oneLine(title));
+  const tail: string[] = [];
+  const options: StepOptions = {
+    ...(env === undefined ? {} : { env }),
+    ...(binds === undefined ? {} : { binds }),
+    onLine(line) {
+      const safe = stripControl(line);
+      log.write(`  ${safe}`);
+      show(safe);
+      tail.push(safe);
+      if (tail.length > TAIL_LINES) tail.shift();
+    },
+  };
+  const result = await sandbox.run(argv, options);
+  log.write(
+    `${title.replace(/:.*$/su, '')}: status ${result.exitCode} after ${formatDuration(result.durationMs)}`,
+  );
+  if (result.exitCode !== 0) throw stepFailed(title, result, tail);
+}
+
+function stepFailed(title: string, result: ProcessResult, tail: readonly string[]): BangerError {
+  const output = tail.map((line) => `\n  | ${line}`).join('');
+  return new BangerError(
+    'step_failed',
+    `${oneLine(title)}: failed with status ${result.exitCode} after ${formatDuration(result.durationMs)}${output}`,
+    { details: { step: title, status: result.exitCode, output: tail } },
+  );
+}
+
+/**
+ * What runs a script: the interpreter of its first line, as execve(2) would, or `sh`. Named here because a file that
+ * is bound from a filesystem mounted noexec, or that has no x bit, could not be executed itself.
+ */
+function interpreterOf(path: string): string[] {
+  const head = Buffer.alloc(256);
+  const file = openSync(path, 'r');
+  try {
+    const read = readSync(file, head, 0, head.length, 0);
+    const [, interpreter, argument] =
+      /^#![ \t]*(\S+)(?:[ \t]+([^\n]*?))?[ \t\r]*\n/u.exec(head.toString('utf8', 0, read)) ?? [];
+    if (interpreter === undefined) return ['/bin/sh'];
+    return argument ? [interpreter, argument] : [interpreter];
+  } finally {
+    closeSync(file);
+  }
+}
