@@ -184,7 +184,7 @@ export async function setOwnership(
 
 /**
  * Makes a directory in an existing one, and reads it back.
- * @throws BangerError `tool_failed`, also when it exists.
+ * @throws BangerError `preflight_failed` when it exists; `tool_failed`.
  */
 export async function makeDirectory(
   image: string,
@@ -193,6 +193,10 @@ export async function makeDirectory(
   options: DebugfsOptions = {},
 ): Promise<void> {
   const parent = await requireInode(image, path.posix.dirname(name), options);
+  // Looked for first: a mkdir that fails for it has already taken an inode and counted a link.
+  const old = await statOne(image, name, options);
+  if (old !== null)
+    throw new BangerError('preflight_failed', `${image}: ${name} in it exists: a ${old.type}`);
   const commands = [
     `cd <${parent.number}>`,
     `mkdir ${quote(path.posix.basename(name))}`,
