@@ -37,6 +37,8 @@ export function beginRun(store: Store, liveDir: string, command: string): Run {
   const path = livePath(liveDir, row.id);
   const held = store.write(() => {
     const live = new Sqlite(path, { timeout: 0 });
+    // Nothing is ever written to it: a journal file would only be one more thing to leave behind.
+    live.pragma('journal_mode = MEMORY');
     // POSIX locks belong to the process and die with it, across PID namespaces: SQLite takes them for us.
     live.exec('BEGIN EXCLUSIVE');
     store.change(sql.insertInto('runs').values(row));
