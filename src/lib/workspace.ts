@@ -1,12 +1,12 @@
-import { existsSync, mkdirSync, statfsSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { type Config, loadConfig } from './config.ts';
-import { errnoOf, FaultList } from './errors.ts';
+import { errnoOf, FaultList, messageOf, PreflightError } from './errors.ts';
 import { type Layout, layoutOf } from './layout.ts';
 import type { Leftover } from './recovery.ts';
 import type { Run } from './store/liveness.ts';
 import { openForReading, openForWriting } from './store/open.ts';
 import type { Store } from './store/store.ts';
+import { existingPart, filesystemOf } from './system/filesystem.ts';
 import { oneLine } from './text.ts';
 
 export interface WorkspaceFlags {
@@ -46,27 +46,18 @@ export interface WorkspaceLock {
   release(): Promise<void>;
 }
 
-/** Where SQLite's WAL is not safe: no shared memory between hosts (statfs(2) f_type). */
-const REMOTE_FILESYSTEMS: Readonly<Record<number, string>> = {
-  26985: 'NFS',
-  20859: 'SMB',
-  4283649346: 'CIFS',
-  4266872130: 'SMB2',
-  16914839: '9p',
-};
-
-/** The state directory, or the nearest directory above it that exists. */
-function existingPart(path: string): string {
-  let current = path;
-  for (;;) {
-    try {
-      statSync(current);
-      return current;
-    } catch (error) {
-      const above = dirname(current);
-      if (errnoOf(error) !== 'ENOENT' || above === current) return current;
-      current = above;
-    }
+/** What the system says of a state directory that cannot be had is the user's to know, and no bug of ours. */
+function usable<T>(stateDir: string, use: () => T): T {
+  try {
+    return use();
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    throw new PreflightError('state directory', [
+      {
+        message: `${stateDir} cannot be used: ${messageOf(error)}`,
+        mend: 'choose another place: --state-dir DIR',
+      },
+    ]);
   }
 }
 
@@ -74,10 +65,10 @@ function existingPart(path: string): string {
 function checkStateDir(stateDir: string): void {
   const faults = new FaultList();
   const existing = existingPart(stateDir);
-  const remote = REMOTE_FILESYSTEMS[statfsSync(existing).type];
-  if (remote !== undefined) {
+  const filesystem = usable(stateDir, () => filesystemOf(existing));
+  if (filesystem.remote) {
     faults.add(
-      `${stateDir} is on ${remote}, where the registry's database is not safe`,
+      `${stateDir} is on ${filesystem.name}, where the registry's database is not safe`,
       'choose a local directory: --state-dir DIR',
     );
   }
@@ -133,7 +124,7 @@ export async function openWorkspace(flags: WorkspaceFlags, context: WorkspaceCon
   checkStateDir(config.stateDir);
   const layout = layoutOf(config.stateDir);
   for (const directory of [layout.stateDir, layout.liveDir, layout.imagesDir, layout.logDir, layout.vmsDir]) {
-    makePrivateDirectory(directory);
+    usable(layout.stateDir, () => makePrivateDirectory(directory));
   }
   const [{ beginRun, isRunAlive }, { acquireLock }, { claimLeftovers, removeLeftovers }] = await Promise.all([
     import('./store/liveness.ts'),

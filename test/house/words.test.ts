@@ -16,7 +16,6 @@ const BANNED: readonly RegExp[] = [
   /\b[a-z0-9.-]*\.debian\.org\b/iu,
   /\bregistry\.npmjs/iu,
   /@ts-(?:ignore|nocheck)/u,
-  /\bas any\b|: any\b/u,
 ];
 
 /** Names that say nothing about what is inside. */

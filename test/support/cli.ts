@@ -23,6 +23,8 @@ export interface CliOptions {
   as?: Account;
   /** What it may read on standard input (default: nothing). */
   input?: string;
+  /** Shell commands that prepare a mount namespace for it alone: an empty file over /etc/subuid, say. Root's tests only. */
+  inNamespace?: string;
   /** After this many milliseconds it is killed and the test fails. */
   timeoutMs?: number;
 }
@@ -99,20 +101,27 @@ export class Home {
     );
   }
 
+  #invocation(args: readonly string[], { inNamespace, as = this.account }: CliOptions): [string, string[]] {
+    const [file, all] = this.commandLine(args);
+    if (inNamespace === undefined) return [file, all];
+    const identity = `setpriv --reuid ${as.uid} --regid ${as.gid} --clear-groups`;
+    const script = `set -e; ${inNamespace}; exec ${identity} "$@"`;
+    return ['unshare', ['--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', file, ...all]];
+  }
+
   /** Starts the built program as its owner would. */
   start(args: readonly string[], options: CliOptions = {}): RunningCli {
-    const [file, all] = this.commandLine(args);
     const { uid, gid } = options.as ?? this.account;
-    const child = spawn(file, all, {
+    const child = spawn(...this.#invocation(args, options), {
       cwd: options.cwd ?? this.directory,
       env: options.onlyEnv ?? this.environment(options.env),
       stdio: ['pipe', 'pipe', 'pipe'],
       // A session of its own: no terminal, whatever the tests were started from.
       detached: true,
-      ...(process.getuid?.() === 0 ? { uid, gid } : {}),
+      ...(process.getuid?.() === 0 && options.inNamespace === undefined ? { uid, gid } : {}),
     });
     const { pid } = child;
-    if (pid === undefined) throw new Error(`${file} could not be started`);
+    if (pid === undefined) throw new Error(`banger ${args.join(' ')}: could not be started`);
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -1,0 +1,104 @@
+import { findTool, toolVersion } from '../system/preflight.ts';
+import { asRoot, type Finding, fail, ok, type Patient, warn } from './finding.ts';
+
+interface ToolSet {
+  /** The Debian package that brings them. */
+  package: string;
+  tools: readonly string[];
+  /** The tool that knows the version, and how to ask it. */
+  version?: readonly [tool: string, ...args: string[]];
+  needed: 'always' | 'by ordinary users' | 'for some';
+  /** What cannot be done without them. */
+  use: string;
+}
+
+const TOOL_SETS: readonly ToolSet[] = [
+  {
+    package: 'e2fsprogs',
+    tools: ['mke2fs', 'e2fsck', 'resize2fs', 'debugfs'],
+    version: ['mke2fs', '-V'],
+    needed: 'always',
+    use: 'make and check filesystems',
+  },
+  {
+    package: 'util-linux',
+    tools: ['setpriv', 'unshare', 'nsenter', 'mountpoint'],
+    version: ['unshare', '--version'],
+    needed: 'always',
+    use: 'start programs, make namespaces',
+  },
+  {
+    package: 'bubblewrap',
+    tools: ['bwrap'],
+    version: ['bwrap', '--version'],
+    needed: 'always',
+    use: 'run the steps of a build',
+  },
+  {
+    package: 'openssh-client',
+    tools: ['ssh-keygen'],
+    version: ['ssh', '-V'],
+    needed: 'always',
+    use: 'make the SSH key, take its fingerprint',
+  },
+  {
+    package: 'fuse2fs',
+    tools: ['fuse2fs'],
+    version: ['fuse2fs', '-V'],
+    needed: 'by ordinary users',
+    use: 'mount images without being root',
+  },
+  {
+    package: 'uidmap',
+    tools: ['newuidmap', 'newgidmap'],
+    needed: 'by ordinary users',
+    use: 'map subordinate ids',
+  },
+  {
+    package: 'mmdebstrap',
+    tools: ['mmdebstrap'],
+    version: ['mmdebstrap', '--version'],
+    needed: 'for some',
+    use: 'banger image bootstrap --flavor debian',
+  },
+  {
+    package: 'busybox-static',
+    tools: ['busybox'],
+    version: ['busybox'],
+    needed: 'for some',
+    use: 'banger image bootstrap --flavor busybox',
+  },
+  {
+    package: 'zstd',
+    tools: ['zstd'],
+    version: ['zstd', '--version'],
+    needed: 'for some',
+    use: 'unpack what Debian packs with it',
+  },
+  {
+    package: 'xz-utils',
+    tools: ['xz'],
+    version: ['xz', '--version'],
+    needed: 'for some',
+    use: 'unpack what Debian packs with it',
+  },
+];
+
+/** One finding a package: its tools are there, or which are not and what they are for. */
+export async function examineTools(patient: Patient, signal?: AbortSignal): Promise<Finding[]> {
+  const sets = TOOL_SETS.filter(({ needed }) => needed !== 'by ordinary users' || patient.uid !== 0);
+  return Promise.all(sets.map((set) => examineSet(set, patient, signal)));
+}
+
+async function examineSet(set: ToolSet, patient: Patient, signal?: AbortSignal): Promise<Finding> {
+  const paths = await Promise.all(set.tools.map((tool) => findTool(tool)));
+  const missing = set.tools.filter((_, index) => paths[index] === null);
+  if (missing.length > 0) {
+    const detail = `no ${missing.join(', ')}: needed to ${set.use}`.replace('to banger', 'for banger');
+    const mend = asRoot(patient, `apt-get install ${set.package}`);
+    return set.needed === 'for some' ? warn(set.package, detail, mend) : fail(set.package, detail, mend);
+  }
+  const [tool, ...args] = set.version ?? [];
+  const version = tool === undefined ? null : await toolVersion(tool, args, signal);
+  return ok(set.package, [version, paths.join(' ')].filter((part) => part !== null).join('  '));
+}
