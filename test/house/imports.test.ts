@@ -3,20 +3,20 @@ import { findCycle, type Import, type ModuleGraph, readModuleGraph } from './mod
 
 /** The floors of the house, from the top; a file imports from its own floor and from those below it. */
 const FLOORS: readonly (readonly [name: string, files: RegExp])[] = [
-  ['the command table', /^src\/index\.ts$/u],
+  ['the program', /^src\/(?:main|index)\.ts$/u],
   ['commands', /^src\/commands\//u],
-  ['the base command', /^src\/lib\/command\.ts$/u],
-  ['the domain', /^src\/lib\/image\/|^src\/lib\/(?:doctor)\.ts$/u],
-  ['operations', /^src\/lib\/(?:operation|pipeline)\.ts$/u],
+  ['the base command', /^src\/lib\/(?:command|error-report)\.ts$/u],
+  ['the domain', /^src\/lib\/(?:image\/|doctor\/|journal)/u],
+  ['operations', /^src\/lib\/(?:operation|pipeline|build-log)\.ts$/u],
   ['the workspace', /^src\/lib\/(?:workspace|recovery|lock|config)\.ts$/u],
   ['the store', /^src\/lib\/store\//u],
   ['the tools', /^src\/lib\/system\//u],
-  ['words', /^src\/lib\/(?:errors|text|id|size|layout)\.ts$/u],
+  ['words', /^src\/lib\/(?:errors|text|id|layout|nearest|table)\.ts$/u],
 ];
 
 /** Who alone may import a package: everything of its kind goes through that door. */
 const DOORS: readonly (readonly [imported: RegExp, importers: RegExp])[] = [
-  [/^@oclif\/core$/u, /^src\/(?:index|lib\/command)\.ts$|^src\/commands\//u],
+  [/^@oclif\/core$/u, /^src\/(?:main|index|lib\/command)\.ts$|^src\/commands\//u],
   [/^(?:kysely|better-sqlite3)$/u, /^src\/lib\/store\//u],
   [/^listr2$/u, /^src\/lib\/pipeline\.ts$/u],
   [/^(?:zx|node:child_process|node:cluster)$/u, /^src\/lib\/system\/process\.ts$/u],

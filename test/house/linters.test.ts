@@ -6,6 +6,7 @@ const LINTERS: readonly (readonly [name: string, script: string, args: readonly 
   ['biome', 'node_modules/@biomejs/biome/bin/biome', ['check', '--error-on-warnings', '.']],
   ['the type checker', 'node_modules/typescript/bin/tsc', ['-p', 'tsconfig.json']],
   ['knip', 'node_modules/knip/bin/knip.js', []],
+  ['the command manifest', 'scripts/manifest.ts', ['--check']],
 ];
 
 test.each(LINTERS)('%s finds nothing', async (_, script, args) => {
