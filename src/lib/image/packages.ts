@@ -60,12 +60,20 @@ const APT_OPTIONS = [
   ...['-o', 'Dpkg::Use-Pty=0'],
 ];
 
+/** Without the error mode, lists that could not be fetched are a warning, and the install fails for no visible reason. */
+const UPDATE_COMMAND = {
+  argv: [
+    'apt-get',
+    'update',
+    ...['-o', 'Acquire::Retries=3'],
+    ...['-o', 'APT::Sandbox::User=root'],
+    ...['-o', 'APT::Update::Error-Mode=any'],
+  ],
+};
+
 /** The commands that install packages, in order, in a guest with apt. */
 export function installCommands(names: readonly string[]): { argv: string[] }[] {
-  return [
-    { argv: ['apt-get', 'update', '-o', 'Acquire::Retries=3', '-o', 'APT::Sandbox::User=root'] },
-    { argv: ['apt-get', 'install', ...APT_OPTIONS, '--', ...names] },
-  ];
+  return [UPDATE_COMMAND, { argv: ['apt-get', 'install', ...APT_OPTIONS, '--', ...names] }];
 }
 
 /** Takes what apt downloaded out of the image again. */
@@ -75,7 +83,7 @@ export const CLEAN_COMMAND = {
 
 /** Docker from the image's own repositories; newer Debians have its client in a package of its own. */
 export const DOCKER_COMMANDS = [
-  { argv: ['apt-get', 'update', '-o', 'Acquire::Retries=3', '-o', 'APT::Sandbox::User=root'] },
+  UPDATE_COMMAND,
   {
     argv: [
       '/bin/sh',
