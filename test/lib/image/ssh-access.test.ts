@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -202,6 +211,33 @@ describe('seeding fails', () => {
     await debugfs('zap_block -f / 0');
     await expect(seedAuthorizedKey(workSeed, publicKey)).rejects.toMatchObject({ code: 'corrupt' });
     copyFileSync(pristine, workSeed);
+  });
+
+  // Stands in for a debugfs that claims success: the real one is asked to do something else first.
+  it.each<[string, string, string]>([
+    ['writes nothing', 'case " $* " in *" -w "*) exit 0;; esac; exec REAL "$@"', 'tool_failed'],
+    [
+      'damages the filesystem',
+      'REAL "$@"; case " $* " in *" -w "*) for i; do :; done; REAL -w -R "sif <11> links_count 9" "$i" 2>/dev/null;; esac',
+      'corrupt',
+    ],
+  ])('when debugfs %s', async (_what, script, code) => {
+    const tools = path.join(directory, 'tools');
+    const real = execFileSync('sh', ['-c', 'PATH=$PATH:/usr/sbin:/sbin command -v debugfs'], {
+      encoding: 'utf8',
+    });
+    mkdirSync(tools);
+    writeFileSync(path.join(tools, 'debugfs'), `#!/bin/sh\n${script.replaceAll('REAL', real.trim())}\n`);
+    chmodSync(path.join(tools, 'debugfs'), 0o755);
+    const before = process.env.PATH;
+    process.env.PATH = `${tools}:${before}`;
+    try {
+      await expect(seedAuthorizedKey(workSeed, publicKey)).rejects.toMatchObject({ code });
+    } finally {
+      process.env.PATH = before;
+      rmSync(tools, { recursive: true });
+      copyFileSync(pristine, workSeed);
+    }
   });
 
   it('when that is no longer wanted', async () => {

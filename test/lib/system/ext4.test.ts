@@ -55,10 +55,17 @@ afterAll(() => rmSync(directory, { recursive: true }));
 
 describe('makeExt4', () => {
   it('makes a sparse filesystem of fixed features, whatever the host prefers', async () => {
+    const config = path.join(directory, 'mke2fs.conf');
+    const preferred = 'base_features = sparse_super,quota\nblocksize = 1024\ninode_ratio = 65536';
+    writeFileSync(
+      config,
+      `[defaults]\n${preferred}\n[fs_types]\next4 = {\nfeatures = casefold,inline_data\n}\n`,
+    );
     await makeExt4(image, {
       sizeBytes: 2 * GiB,
       label: 'root',
       uuid: 'aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee',
+      runTool: (file, args, options) => run(file, args, { ...options, env: { MKE2FS_CONFIG: config } }),
     });
     await checkExt4(image);
     const superblock = readSuperblock(image);
@@ -210,7 +217,9 @@ describe('checkExt4', () => {
 
   it('tells a missing file and one cut off from each other', async () => {
     truncateSync(image, 8 * MiB);
-    await expect(checkExt4(image)).rejects.toMatchObject({ message: expect.stringContaining('is truncated') });
+    await expect(checkExt4(image)).rejects.toMatchObject({
+      message: expect.stringContaining('is truncated'),
+    });
     await expect(checkExt4(`${image}.missing`)).rejects.toMatchObject({ code: 'preflight_failed' });
   });
 
