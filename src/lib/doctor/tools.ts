@@ -65,8 +65,8 @@ const TOOL_SETS: readonly ToolSet[] = [
     package: 'busybox-static',
     tools: ['busybox'],
     version: ['busybox'],
-    needed: 'for some',
-    use: 'banger image bootstrap --flavor busybox',
+    needed: 'always',
+    use: 'copy files into images',
   },
   {
     package: 'zstd',
