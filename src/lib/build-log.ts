@@ -34,3 +34,20 @@ export class BuildLog {
     closeSync(this.#file);
   }
 }
+
+/** Runs what writes to a log: its error is the last line, and a log that is not whole is told. */
+export async function logged<T>(
+  { notify }: { notify(message: string): void },
+  log: BuildLog,
+  use: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await use();
+  } catch (error) {
+    log.write(`failed: ${messageOf(error)}`);
+    throw error;
+  } finally {
+    log.close();
+    if (log.failure !== null) notify(log.failure);
+  }
+}

@@ -1,7 +1,6 @@
 import { mkdir, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BuildLog } from '../build-log.ts';
-import { newId } from '../id.ts';
+import { BuildLog, logged } from '../build-log.ts';
 import { ARTIFACT_FILES } from '../layout.ts';
 import { assertImageFree, assertNameFree, Operation, type OperationPlan } from '../operation.ts';
 import { carryOut, type ProgressMode, publishingStages, type Stage } from '../pipeline.ts';
@@ -18,11 +17,12 @@ import { type BuildStep, mergePackages } from './build-step.ts';
 import { findImage } from './find.ts';
 import { installModules } from './modules.ts';
 import { assertValidName } from './name.ts';
+import { newImage } from './new-image.ts';
 import { CLEAN_COMMAND, packagesDigest } from './packages.ts';
 import { choosePreset, type Preset } from './preset.ts';
 import { type Provisioning, runCommand, runSteps } from './provision.ts';
 import type { MendOf } from './requirements.ts';
-import { ensureKeyPair, seedAuthorizedKey } from './ssh-access.ts';
+import { seedSshStage } from './seed-ssh.ts';
 import { type ImagePlaces, placesFor } from './stage-directory.ts';
 import { makeWorkSeed } from './work-seed.ts';
 
@@ -127,14 +127,7 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
       for (const line of repaired) log.write(`e2fsck: ${line}`);
     },
   };
-  const seedSsh: Stage = {
-    name: 'seed_ssh',
-    async run({ signal }) {
-      const key = await ensureKeyPair(workspace.config.sshKeyPath, { signal });
-      await seedAuthorizedKey(staged('workSeed'), key.publicKey, { signal });
-      image.seeded_ssh_public_key_fingerprint = key.fingerprint;
-    },
-  };
+  const seedSsh = seedSshStage(workspace, staged('workSeed'), image);
   const writeMetadata: Stage = {
     name: 'write_metadata',
     async run({ signal }) {
@@ -145,8 +138,8 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
       await copyBootArtifacts(bootSet, places.stageDir, signal);
     },
   };
-  try {
-    await carryOut(
+  await logged(workspace, log, () =>
+    carryOut(
       operation,
       [
         resolveImage,
@@ -157,14 +150,8 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
         ...publishingStages(operation, image, (store) => insertImage(store, image)),
       ],
       { progress, abandon: async () => sandbox?.abandon() },
-    );
-  } catch (error) {
-    log.write(`failed: ${error instanceof Error ? error.message : String(error)}`);
-    throw error;
-  } finally {
-    log.close();
-  }
-  if (log.failure !== null) workspace.notify(log.failure);
+    ),
+  );
   return image;
 }
 
@@ -180,12 +167,11 @@ function reserve({ store, layout }: Workspace, name: string, options: BuildOptio
   const base = findImage(store, options.base);
   assertNameFree(store, name);
   assertImageFree(store, base, 'shared');
-  const id = newId();
+  const blank = newImage(name);
+  const { id } = blank;
   const places = placesFor(layout, id);
-  const now = new Date().toISOString();
   const image: ImageRow = {
-    id,
-    name,
+    ...blank,
     managed: 1,
     artifact_dir: places.artifactDir,
     ...artifactColumns(places.artifactDir, {
@@ -194,16 +180,9 @@ function reserve({ store, layout }: Workspace, name: string, options: BuildOptio
       workSeed: true,
     }),
     build_size: options.size ?? null,
-    packages_preset: null,
     docker: options.docker ? 1 : 0,
-    seeded_ssh_public_key_fingerprint: null,
-    kernel_format: null,
-    kernel_version: null,
     base_image_id: base.id,
     base_image_name: base.name,
-    protected: 0,
-    created_at: now,
-    updated_at: now,
   };
   const plan: OperationPlan = {
     kind: 'build',

@@ -20,7 +20,7 @@ import {
 } from './artifacts.ts';
 import { findImage } from './find.ts';
 import { checkBootSet, type MendOf } from './requirements.ts';
-import { ensureKeyPair, seedAuthorizedKey } from './ssh-access.ts';
+import { seedSshStage } from './seed-ssh.ts';
 import { type ImagePlaces, placesFor } from './stage-directory.ts';
 
 export interface PromoteOptions {
@@ -68,14 +68,7 @@ export async function promoteImage(workspace: Workspace, options: PromoteOptions
       note(describeClone(await cloneFile(workSeed, staged('workSeed'), signal)));
     },
   });
-  const seedSsh: Stage = {
-    name: 'seed_ssh',
-    async run({ signal }) {
-      const key = await ensureKeyPair(workspace.config.sshKeyPath, { signal });
-      await seedAuthorizedKey(staged('workSeed'), key.publicKey, { signal });
-      promoted.seeded_ssh_public_key_fingerprint = key.fingerprint;
-    },
-  };
+  const seedSsh = seedSshStage(workspace, staged('workSeed'), promoted);
   const skipWorkSeed: Stage = {
     name: 'skip_missing_work_seed',
     run({ note }) {

@@ -1,12 +1,13 @@
 import { resolve } from 'node:path';
 import { BangerError } from '../errors.ts';
-import { newId, shortId } from '../id.ts';
+import { shortId } from '../id.ts';
 import { assertImageFree, assertNameFree, runAtOnce } from '../operation.ts';
 import { imageByName, insertImage, updateImage } from '../store/images.ts';
 import type { ImageRow } from '../store/schema.ts';
 import type { Workspace } from '../workspace.ts';
 import { type BootSet, exists } from './artifacts.ts';
 import { assertValidName } from './name.ts';
+import { newImage } from './new-image.ts';
 import { checkBootSet, type MendOf } from './requirements.ts';
 
 export interface RegisterOptions {
@@ -59,7 +60,7 @@ export async function registerImage(workspace: Workspace, options: RegisterOptio
     const present = imageByName(store, options.name);
     if (present === undefined) {
       assertNameFree(store, options.name);
-      const image: ImageRow = { ...blankImage(now), ...described };
+      const image: ImageRow = { ...newImage(options.name), ...described };
       return {
         plan: { kind: 'register', imageId: image.id, imageName: image.name, reservations: [] },
         apply() {
@@ -97,32 +98,6 @@ async function bootSetFrom(options: RegisterOptions): Promise<BootSet> {
     initrd: optional(options.initrd),
     modules: optional(options.modules),
     workSeed,
-  };
-}
-
-/** The columns of a new image that has no history yet. */
-function blankImage(now: string): ImageRow {
-  return {
-    id: newId(),
-    name: '',
-    managed: 0,
-    artifact_dir: null,
-    rootfs_path: '',
-    work_seed_path: null,
-    kernel_path: '',
-    initrd_path: null,
-    modules_dir: null,
-    build_size: null,
-    packages_preset: null,
-    docker: 0,
-    seeded_ssh_public_key_fingerprint: null,
-    kernel_format: null,
-    kernel_version: null,
-    base_image_id: null,
-    base_image_name: null,
-    protected: 0,
-    created_at: now,
-    updated_at: now,
   };
 }
 
