@@ -65,11 +65,22 @@ esac
  */
 const LOOP_OPTIONS = 'loop,nodev,noatime,barrier=0';
 /**
- * fuse: without allow_other and default_permissions every guest user but root is locked out. no_default_opts, because
- * the defaults put the image's path among the options, where a comma would end it; the rest are those defaults.
+ * How fuse2fs(1) mounts:
+ *
+ * - allow_other, default_permissions: or every guest user but root is locked out, and permissions go unchecked.
+ * - fakeroot: the kernel has checked; fuse2fs checking again knows one group of a user and refuses the others.
+ * - no_default_opts: the defaults put the image's path among the options, where a comma would end it.
+ * - attr_timeout=0 and no kernel_cache (both its defaults' opposite) or auto_cache: each name of a hard link is an
+ *   inode of its own to the kernel, and with any of these one name reads what was there before a write to another.
+ * - entry_timeout, negative_timeout: names change by nobody else's hand, so what is known of one stays true.
  */
-const FUSE_OPTIONS =
-  'allow_other,default_permissions,nodev,no_default_opts,kernel_cache,use_ino,attr_timeout=0,big_writes';
+const FUSE_OPTIONS = [
+  'allow_other,default_permissions,fakeroot,nodev',
+  'no_default_opts,use_ino,big_writes',
+  'attr_timeout=0,entry_timeout=86400,negative_timeout=86400',
+].join(',');
+/** What fuse2fs says of every image with a journal. It writes none; an interrupted stage is thrown away. */
+const USUAL_COMPLAINT = /Writing to the journal is not supported\.$/u;
 
 const NAMESPACES = ['--mount', '--pid', '--fork', '--kill-child=KILL', '--propagation', 'private'];
 
@@ -89,7 +100,7 @@ export async function startHolder(options: HolderOptions): Promise<Holder> {
       stdin: 'pipe',
       onLine: (line, stream) => {
         if (stream === 'stdout') protocol.take(line);
-        else onLine?.(line);
+        else if (!USUAL_COMPLAINT.test(line)) onLine?.(line);
       },
     },
   );

@@ -1,7 +1,7 @@
 import { BangerError } from '../errors.ts';
 import { type ProcessResult, type RunOptions, run, start, toolFailed } from './process.ts';
 import { type Holder, type MountKind, startHolder } from './sandbox-holder.ts';
-import { bubblewrapOptions, type GuestBind, guestEnvironment, STEP } from './sandbox-step.ts';
+import { bubblewrapOptions, type GuestBind, STEP_SCRIPT, stepArguments } from './sandbox-step.ts';
 
 export interface SandboxOptions {
   /** An ext4 file, mounted read-write. */
@@ -40,16 +40,18 @@ export interface Sandbox {
   abandon(): Promise<void>;
 }
 
+/** What stands before a program in the namespaces: it dies with nsenter, whose own signal the change of ids clears. */
+const LIFELINE = ['setpriv', '--pdeathsig', 'KILL', '--'];
+
 /**
- * What stands before a tool in the namespaces: it dies with nsenter, whose own parent-death signal the change of
- * credentials may have cleared. There a parent outside the PID namespace is 0 (getppid(2)).
+ * What stands before a tool: it ends if nsenter ended before the signal was asked for, since a parent outside the PID
+ * namespace has the number 0 (getppid(2)) and a foster parent has not.
  */
-const LIFELINE = `
-exec setpriv --pdeathsig KILL -- /bin/sh -c '
-  [ "$PPID" -eq 0 ] || exit 143
-  [ -z "$1" ] || cd -- "$1" || exit 1
-  shift
-  exec "$@"' sh "$@"
+const TOOL_SCRIPT = `
+[ "$PPID" -eq 0 ] || exit 143
+[ -z "$1" ] || cd -- "$1" || exit 1
+shift
+exec "$@"
 `;
 
 /**
@@ -65,11 +67,15 @@ export async function openSandbox(options: SandboxOptions): Promise<Sandbox> {
   async function runTool(file: string, args: readonly string[], toolOptions: RunOptions = {}) {
     const { cwd = '', okExit = [0], ...rest } = toolOptions;
     requireMounted(holder, options.image);
-    const result = await run('nsenter', [...enter, '/bin/sh', '-c', LIFELINE, 'sh', cwd, file, ...args], {
-      signal,
-      ...rest,
-      okExit: 'any',
-    });
+    const result = await run(
+      'nsenter',
+      [...enter, ...LIFELINE, '/bin/sh', '-c', TOOL_SCRIPT, 'tool', cwd, file, ...args],
+      {
+        signal,
+        ...rest,
+        okExit: 'any',
+      },
+    );
     if (okExit !== 'any' && !okExit.includes(result.exitCode)) throw toolFailed(file, result);
     return result;
   }
@@ -79,16 +85,10 @@ export async function openSandbox(options: SandboxOptions): Promise<Sandbox> {
     runTool,
     async run(argv, { env = {}, cwd = '/', binds = [], onLine } = {}) {
       requireMounted(holder, options.image);
-      const bwrap = bubblewrapOptions(mountpoint, kind, {
-        argv,
-        env: { ...guestEnvironment(network), ...env },
-        cwd,
-        binds,
-        network,
-      });
+      const bwrap = bubblewrapOptions(mountpoint, kind, { env, cwd, binds, network });
       const child = await start(
         'nsenter',
-        [...enter, '/bin/sh', '-c', LIFELINE, 'sh', '', '/bin/sh', '-c', STEP, 'step', ...argv],
+        [...enter, ...LIFELINE, 'bash', '-c', STEP_SCRIPT, 'step', ...stepArguments(mountpoint, binds, argv)],
         { signal, stdin: 'pipe', ...(onLine ? { onLine } : {}) },
       );
       child.stdin?.on('error', () => {});
