@@ -1,5 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { readFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { errnoOf, messageOf, PreflightError } from './errors.ts';
 import { oneLine } from './text.ts';
@@ -19,18 +19,31 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 const KEYS = ['state_dir', 'cache_dir', 'ssh_key_path'] as const;
 type Key = (typeof KEYS)[number];
 
+/** An empty HOME is none; then the password database knows (os.homedir() would return the empty string). */
+function homeOf(env: Environment): string {
+  return env.HOME || userInfo().homedir;
+}
+
 /** XDG base directories must be absolute; others are to be ignored (XDG Base Directory Specification 0.8). */
 function xdgDir(env: Environment, name: string, fallback: string): string {
   const value = env[name];
-  return value?.startsWith('/') ? value : join(env.HOME ?? homedir(), fallback);
+  return value?.startsWith('/') ? value : join(homeOf(env), fallback);
 }
 
 function expandHome(path: string, env: Environment): string {
-  return path === '~' || path.startsWith('~/') ? join(env.HOME ?? homedir(), path.slice(1)) : path;
+  return path === '~' || path.startsWith('~/') ? join(homeOf(env), path.slice(1)) : path;
 }
 
 async function readConfigFile(path: string, mustExist: boolean): Promise<Partial<Record<Key, string>>> {
-  if (!existsSync(path)) {
+  const fault = (message: string, mend: string) =>
+    new PreflightError('configuration', [{ message: `${oneLine(path)}: ${message}`, mend }]);
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if (!['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) {
+      throw fault(oneLine(messageOf(error)), `check the file: ls -l '${path}'`);
+    }
     if (!mustExist) return {};
     throw new PreflightError('configuration', [
       {
@@ -39,17 +52,12 @@ async function readConfigFile(path: string, mustExist: boolean): Promise<Partial
       },
     ]);
   }
-  const fault = (message: string, mend: string) =>
-    new PreflightError('configuration', [{ message: `${oneLine(path)}: ${message}`, mend }]);
   const { parse } = await import('smol-toml');
   let values: Record<string, unknown>;
   try {
-    values = parse(readFileSync(path, 'utf8'));
+    values = parse(text);
   } catch (error) {
-    throw fault(
-      oneLine(messageOf(error)),
-      errnoOf(error) ? `check the file: ls -l ${path}` : 'mend the TOML at the place shown',
-    );
+    throw fault(oneLine(messageOf(error)), 'mend the TOML at the place shown');
   }
   const result: Partial<Record<Key, string>> = {};
   for (const [key, value] of Object.entries(values)) {
@@ -75,7 +83,7 @@ export async function loadConfig(
   flags: { stateDir?: string | undefined },
   env: Environment = process.env,
 ): Promise<Config> {
-  const explicit = env.BANGER_CONFIG === '' ? undefined : env.BANGER_CONFIG;
+  const explicit = env.BANGER_CONFIG ? resolve(env.BANGER_CONFIG) : undefined;
   const path = explicit ?? join(xdgDir(env, 'XDG_CONFIG_HOME', '.config'), 'banger', 'config.toml');
   const file = await readConfigFile(path, explicit !== undefined);
   const fromFile = (key: Key): string | undefined =>

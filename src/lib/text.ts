@@ -1,17 +1,17 @@
-/** C0, DEL, C1 and the bidirectional overrides: what could steer a terminal or hide text (ECMA-48; UAX #9). */
-const UNSAFE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
-/** CSI, OSC and two-byte escape sequences (ECMA-48 sections 5.4 and 8.3). */
+/** C0, DEL, C1 and the bidirectional controls: what could steer a terminal or hide text (ECMA-48; UAX #9). */
+const UNSAFE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+/** CSI, OSC and two-byte escape sequences (ECMA-48 sections 5.4 and 8.3). A string without an end ends with its line. */
 const ESCAPES =
-  /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[PX^_][^\u001b]*(?:\u001b\\)?|[@-Z\\-_])/gu;
+  /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b\n]*(?:\u0007|\u001b\\)?|[PX^_][^\u001b\n]*(?:\u001b\\)?|[@-Z\\-_])/gu;
 
 /** Text of unknown origin made safe to print: no escape sequence, no control character but tab and newline. */
 export function stripControl(text: string): string {
   return text.replace(ESCAPES, '').replace(UNSAFE, '');
 }
 
-/** The same on one line: newlines and tabs become spaces. */
+/** The same on one line: tabs and whatever ends a line (UAX #14, class BK) become spaces. */
 export function oneLine(text: string): string {
-  return stripControl(text.replace(/[\n\t\r]+/gu, ' '));
+  return stripControl(text.replace(/[\t-\r\u0085\u2028\u2029]+/gu, ' '));
 }
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
@@ -20,11 +20,11 @@ const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 export function formatBytes(bytes: number): string {
   let value = bytes;
   let unit = 0;
-  while (value >= 1024 && unit < UNITS.length - 1) {
+  while (Math.round(value) >= 1024 && unit < UNITS.length - 1) {
     value /= 1024;
     unit += 1;
   }
-  const digits = unit === 0 || value >= 100 || Number.isInteger(value) ? 0 : 1;
+  const digits = unit === 0 || value >= 99.95 || Number.isInteger(value) ? 0 : 1;
   return `${value.toFixed(digits)} ${UNITS[unit]}`;
 }
 
@@ -47,9 +47,9 @@ export function formatAge(iso: string, now = Date.now()): string {
   return 'just now';
 }
 
-/** Milliseconds as people read them: `0.4s`, `12s`, `3m04s`, `2h05m`. */
+/** Milliseconds as people read them: `0.4s`, `12s`, `3m04s`, `2h05m`. Less than none (a clock was set back) is none. */
 export function formatDuration(milliseconds: number): string {
-  const seconds = milliseconds / 1000;
+  const seconds = Math.max(0, milliseconds) / 1000;
   if (seconds < 9.95) return `${seconds.toFixed(1)}s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole}s`;
