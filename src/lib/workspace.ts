@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { type Config, loadConfig } from './config.ts';
 import { errnoOf, FaultList, messageOf, PreflightError } from './errors.ts';
 import { type Layout, layoutOf } from './layout.ts';
@@ -7,6 +7,7 @@ import type { Run } from './store/liveness.ts';
 import { openForReading, openForWriting } from './store/open.ts';
 import type { Store } from './store/store.ts';
 import { existingPart, filesystemOf } from './system/filesystem.ts';
+import { makePrivateDirectory } from './system/private-directory.ts';
 import { oneLine } from './text.ts';
 
 export interface WorkspaceFlags {
@@ -187,8 +188,4 @@ export async function openWorkspace(flags: WorkspaceFlags, context: WorkspaceCon
       }
     },
   };
-}
-
-function makePrivateDirectory(path: string): void {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
 }

@@ -1,8 +1,9 @@
 import { linkSync } from 'node:fs';
-import { chmod, lstat, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { BangerError, errnoOf, messageOf, PreflightError } from '../errors.ts';
 import { syncDirectory, syncFile } from '../system/durable.ts';
+import { makePrivateDirectory } from '../system/private-directory.ts';
 import { lastLines } from '../system/process.ts';
 import { openRegular } from '../system/regular-file.ts';
 import { derivePublicKey, generateKeyPair } from '../system/ssh-keygen.ts';
@@ -121,7 +122,7 @@ function publish(aside: string, name: string): void {
 async function withAside<T>(privateKey: string, use: (file: string) => Promise<T>): Promise<T> {
   let directory: string;
   try {
-    await mkdir(path.dirname(privateKey), { recursive: true, mode: 0o700 });
+    makePrivateDirectory(path.dirname(privateKey));
     directory = await mkdtemp(`${privateKey}.new-`);
   } catch (error) {
     throw fault(`${privateKey}: ${messageOf(error)}`, `ls -ld ${shellWord(path.dirname(privateKey))}`, error);
