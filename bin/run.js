@@ -5,6 +5,10 @@ if (Number(process.versions.node.split('.')[0]) < wanted) {
   process.stderr.write(`error: banger needs Node ${wanted} or newer, this is ${process.versions.node}\n`);
   process.exit(6);
 }
+// Compiled code is kept beside what it was compiled from: it halves the start. Where that is read-only, it is only read.
+const { enableCompileCache } = await import('node:module');
+const { fileURLToPath } = await import('node:url');
+enableCompileCache(fileURLToPath(new URL('../dist/compile-cache', import.meta.url)));
 // oclif would look for sources and print its own warnings.
 process.env.NODE_ENV = 'production';
 const { main } = await import('../dist/main.js');
