@@ -7,6 +7,7 @@ const LINTERS: readonly (readonly [name: string, script: string, args: readonly 
   ['the type checker', 'node_modules/typescript/bin/tsc', ['-p', 'tsconfig.json']],
   ['knip', 'node_modules/knip/bin/knip.js', []],
   ['the command manifest', 'scripts/manifest.ts', ['--check']],
+  ['the command reference', 'scripts/reference.ts', ['--check']],
 ];
 
 test.each(LINTERS)('%s finds nothing', async (_, script, args) => {

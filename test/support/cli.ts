@@ -73,6 +73,11 @@ export class Home {
     return new Home(account, directory);
   }
 
+  /** A home that is there already. */
+  static at(directory: string, account: Account): Home {
+    return new Home(account, directory);
+  }
+
   private constructor(account: Account, directory: string) {
     this.account = account;
     this.directory = directory;
