@@ -57,6 +57,15 @@ export function showOperation(
 /** Leaves the mark that the owner of a running operation looks for. */
 export function cancelOperation(store: Store | null, layout: Layout, ref: string): OperationJson {
   const row = findOperation(store, ref);
+  if (operationJson(layout, row).alive === false) {
+    throw new BangerError(
+      'conflict',
+      `${row.kind} ${row.image_name} (${shortId(row.id)}) is dead: its process was killed`,
+      {
+        hints: ['nothing is to be done: the next command that changes images cleans up after it'],
+      },
+    );
+  }
   if (!store?.write(() => requestCancel(store, row.id))) {
     throw new BangerError(
       'conflict',

@@ -40,6 +40,9 @@ export default class ImageList extends BangerCommand {
       else if (!this.jsonEnabled()) {
         const { imageTable } = await import('../../lib/image/report.ts');
         process.stdout.write(imageTable(images));
+        if (images.length === 0 && !flags.filter && process.stderr.isTTY) {
+          this.logToStderr('no images yet; make a first one: banger image bootstrap debian-base');
+        }
       }
       return images;
     });
