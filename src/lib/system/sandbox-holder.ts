@@ -4,15 +4,18 @@ import { lastLines, type ProcessResult, type RunningProcess, start } from './pro
 
 /**
  * How the image is mounted. `loop`: by the kernel, as root. `fuse`: by fuse2fs, in a user namespace where the
- * caller's subordinate ids are the guest's 1 to 65535.
+ * caller's subordinate ids are the guest's 1 to 65535. `memory`: no image at all but a tmpfs, for either.
  */
-export type MountKind = 'loop' | 'fuse';
+export type MountKind = 'loop' | 'fuse' | 'memory';
 
 export interface HolderOptions {
   kind: MountKind;
+  /** What is mounted; of a tmpfs only its name. */
   image: string;
   mountpoint: string;
   signal: AbortSignal;
+  /** Of a tmpfs. */
+  sizeBytes?: number;
   onLine?: (line: string) => void;
 }
 
@@ -42,6 +45,7 @@ read -r target _ </proc/self/stat
 mount -n -t proc -o nosuid,nodev,noexec proc /proc || exit 1
 case $kind in
 loop) mount -n -i -t ext4 -o "$options" -- "$image" "$root" </dev/null >&2 || exit 1 ;;
+memory) mount -n -i -t tmpfs -o "$options" -- "$image" "$root" </dev/null >&2 || exit 1 ;;
 fuse)
   { fuse2fs -f -o "$options" "$image" "$root" </dev/null >&2; echo "unmounted $?"; } &
   until mountpoint -q -- "$root"; do
@@ -54,8 +58,8 @@ read -r order || exit 0
 cd /
 umount -n -- "$root" >&2 || { echo "busy $?"; exit 1; }
 case $kind in
-loop) echo "unmounted 0" ;;
 fuse) wait $! ;;
+*) echo "unmounted 0" ;;
 esac
 `;
 
@@ -82,6 +86,9 @@ const FUSE_OPTIONS = [
 /** What fuse2fs says of every image with a journal. It writes none; an interrupted stage is thrown away. */
 const USUAL_COMPLAINT = /Writing to the journal is not supported\.$/u;
 
+/** A tmpfs as a root directory; nodev as above. Its size follows. */
+const MEMORY_OPTIONS = 'mode=0755,nodev,size=';
+
 const NAMESPACES = ['--mount', '--pid', '--fork', '--kill-child=KILL', '--propagation', 'private'];
 
 /**
@@ -90,8 +97,12 @@ const NAMESPACES = ['--mount', '--pid', '--fork', '--kill-child=KILL', '--propag
  */
 export async function startHolder(options: HolderOptions): Promise<Holder> {
   const { kind, image, mountpoint, signal, onLine } = options;
-  const users = kind === 'fuse' ? ['--map-auto', '--map-root-user'] : [];
-  const mountOptions = kind === 'fuse' ? FUSE_OPTIONS : LOOP_OPTIONS;
+  const users = process.geteuid?.() === 0 ? [] : ['--map-auto', '--map-root-user'];
+  const mountOptions = {
+    loop: LOOP_OPTIONS,
+    fuse: FUSE_OPTIONS,
+    memory: `${MEMORY_OPTIONS}${options.sizeBytes ?? 0}`,
+  }[kind];
   const protocol = new HolderLines();
   const child = await start(
     'unshare',

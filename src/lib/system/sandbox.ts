@@ -1,16 +1,26 @@
-import { BangerError } from '../errors.ts';
-import { type ProcessResult, type RunOptions, run, start, toolFailed } from './process.ts';
+import { BangerError, PreflightError } from '../errors.ts';
+import { oneLine } from '../text.ts';
+import { type ProcessResult, type RunOptions, toolFailed } from './process.ts';
+import { type Entry, enterHolder } from './sandbox-entry.ts';
 import { type Holder, type MountKind, startHolder } from './sandbox-holder.ts';
+import {
+  examineInheritance,
+  type GroupRepair,
+  type PrivilegedFiles,
+  privilegedFiles,
+} from './sandbox-inheritance.ts';
+import { LimitNotes } from './sandbox-limits.ts';
+import { checkSandbox, missingTools, mountKind } from './sandbox-requirements.ts';
 import { bubblewrapOptions, type GuestBind, STEP_SCRIPT, stepArguments } from './sandbox-step.ts';
 
 export interface SandboxOptions {
-  /** An ext4 file, mounted read-write. */
+  /** An ext4 file whose journal is empty, mounted read-write. */
   image: string;
   /** An existing empty directory outside the image. */
   mountpoint: string;
   network: 'host' | 'none';
   signal: AbortSignal;
-  /** What the holder itself has to say (fuse2fs's complaints, notes), for the build log. */
+  /** What the sandbox itself has to say (fuse2fs's complaints, notes on limits and repairs), for the build log. */
   onLine?: (line: string) => void;
 }
 
@@ -19,15 +29,23 @@ export interface StepOptions {
   env?: Readonly<Record<string, string>>;
   /** In the guest; `/` by default. */
   cwd?: string;
-  /** Host files or directories, read-only, at targets below /run or /tmp or where the guest has them already. */
+  /** Host files or directories, read-only, below /run or /tmp of the guest or in a directory that it has. */
   binds?: readonly GuestBind[];
+  /**
+   * `one` is for a step that works on many files with one program at a time, as apt does: an ordinary user's then
+   * shares a processor with fuse2fs, which spares waking another one for each request and a third of the time.
+   */
+  processors?: 'all' | 'one';
   onLine?: (line: string, stream: 'stdout' | 'stderr') => void;
 }
 
 export interface Sandbox {
   /** Where the image is mounted, as `runTool` sees it. */
   readonly root: string;
-  /** Runs a command of the guest as its root; a non-zero status is a result, not an error. */
+  /**
+   * Runs a command of the guest as its root; a non-zero status is a result, not an error.
+   * @throws BangerError `tool_failed` when the filesystem went away under it, or what fuse2fs left undone could not be mended
+   */
   run(argv: readonly string[], options?: StepOptions): Promise<ProcessResult>;
   /** Runs a tool of the host where the image is mounted and ids are mapped. Throws as `run` of process.ts does. */
   runTool(file: string, args: readonly string[], options?: RunOptions): Promise<ProcessResult>;
@@ -40,80 +58,130 @@ export interface Sandbox {
   abandon(): Promise<void>;
 }
 
-/** What stands before a program in the namespaces: it dies with nsenter, whose own signal the change of ids clears. */
-const LIFELINE = ['setpriv', '--pdeathsig', 'KILL', '--'];
-
-/**
- * What stands before a tool: it ends if nsenter ended before the signal was asked for, since a parent outside the PID
- * namespace has the number 0 (getppid(2)) and a foster parent has not.
- */
-const TOOL_SCRIPT = `
-[ "$PPID" -eq 0 ] || exit 143
-[ -z "$1" ] || cd -- "$1" || exit 1
-shift
-exec "$@"
-`;
+/** How many paths a note names. */
+const NAMED = 10;
 
 /**
  * Mounts an ext4 image in private namespaces, to run steps in it and tools on it.
- * @throws BangerError `tool_failed` when the namespaces or the mount could not be made.
+ * @throws BangerError `preflight_failed` with every fault when the machine lacks something; `tool_failed` when the image
+ * could not be mounted.
  */
 export async function openSandbox(options: SandboxOptions): Promise<Sandbox> {
-  const { signal, mountpoint, network } = options;
-  const kind: MountKind = process.geteuid?.() === 0 ? 'loop' : 'fuse';
-  const holder = await startHolder({ ...options, kind });
-  const enter = nsenterArguments(holder, kind);
-
-  async function runTool(file: string, args: readonly string[], toolOptions: RunOptions = {}) {
-    const { cwd = '', okExit = [0], ...rest } = toolOptions;
-    requireMounted(holder, options.image);
-    const result = await run(
-      'nsenter',
-      [...enter, ...LIFELINE, '/bin/sh', '-c', TOOL_SCRIPT, 'tool', cwd, file, ...args],
-      {
-        signal,
-        ...rest,
-        okExit: 'any',
-      },
-    );
-    if (okExit !== 'any' && !okExit.includes(result.exitCode)) throw toolFailed(file, result);
-    return result;
+  const kind = mountKind();
+  const missing = await missingTools(kind);
+  if (missing.length > 0) throw new PreflightError('the sandbox', missing);
+  const upkeep = kind === 'fuse' ? new FuseUpkeep(options) : null;
+  let holder: Holder;
+  try {
+    holder = await startHolder({ ...options, kind });
+  } catch (error) {
+    options.signal.throwIfAborted();
+    const faults = await checkSandbox(options.signal);
+    if (faults.length > 0) throw new PreflightError('the sandbox', faults);
+    throw error;
   }
+  return makeSandbox(options, kind, holder, upkeep);
+}
 
+function makeSandbox(
+  options: SandboxOptions,
+  kind: MountKind,
+  holder: Holder,
+  upkeep: FuseUpkeep | null,
+): Sandbox {
+  const { image, mountpoint, network, signal } = options;
+  const entry = enterHolder(holder, kind, signal);
+  const notes = new LimitNotes(kind, (note) => options.onLine?.(note));
+  const requireMounted = (): void => {
+    const failure = holder.failure();
+    if (failure !== null) throw new BangerError('tool_failed', `${image}: ${failure}`);
+  };
   return {
     root: mountpoint,
-    runTool,
-    async run(argv, { env = {}, cwd = '/', binds = [], onLine } = {}) {
-      requireMounted(holder, options.image);
-      const bwrap = bubblewrapOptions(mountpoint, kind, { env, cwd, binds, network });
-      const child = await start(
-        'nsenter',
-        [...enter, ...LIFELINE, 'bash', '-c', STEP_SCRIPT, 'step', ...stepArguments(mountpoint, binds, argv)],
-        { signal, stdin: 'pipe', ...(onLine ? { onLine } : {}) },
+    async run(argv, { env = {}, cwd = '/', binds = [], processors = 'all', onLine } = {}) {
+      requireMounted();
+      const bwrap = bubblewrapOptions(mountpoint, kind, { env, cwd, network });
+      const share = kind === 'fuse' && processors === 'one';
+      const result = await entry.feed(
+        ['bash', '-c', STEP_SCRIPT, 'step', ...stepArguments(mountpoint, { argv, binds, share })],
+        bwrap.map((option) => `${option}\0`).join(''),
+        {
+          onLine(line, stream) {
+            if (stream === 'stderr') notes.watch(line);
+            onLine?.(line, stream);
+          },
+        },
       );
-      child.stdin?.on('error', () => {});
-      child.stdin?.end(bwrap.map((option) => `${option}\0`).join(''));
-      const result = await child.exited;
-      signal.throwIfAborted();
-      requireMounted(holder, options.image);
+      requireMounted();
+      await upkeep?.mend(entry);
       return result;
     },
-    close: () => holder.unmount(),
+    async runTool(file, args, toolOptions) {
+      requireMounted();
+      return entry.runTool(file, args, toolOptions);
+    },
+    async close() {
+      requireMounted();
+      await upkeep?.mend(entry);
+      await holder.unmount();
+    },
     abandon: () => holder.kill(),
   };
 }
 
-function nsenterArguments(holder: Holder, kind: MountKind): string[] {
-  return [
-    ...['--target', String(holder.target)],
-    '--mount',
-    '--pid',
-    ...(kind === 'fuse' ? ['--user'] : []),
-    '--',
-  ];
+/** What fuse2fs leaves undone, mended after each step and once more before the end. */
+class FuseUpkeep {
+  readonly #options: SandboxOptions;
+  readonly #privileged: PrivilegedFiles;
+  #since = Date.now();
+
+  constructor(options: SandboxOptions) {
+    this.#options = options;
+    this.#privileged = privilegedFiles(options.image);
+  }
+
+  async mend(entry: Entry): Promise<void> {
+    const since = this.#since;
+    this.#since = Date.now();
+    const { repairs, stripped, restored } = examineInheritance(this.#options.image, since, this.#privileged);
+    if (repairs.length > 0) {
+      await setGroups(entry, this.#options.mountpoint, repairs);
+      this.#tell(
+        `gave what is new in setgid directories their group`,
+        repairs.map(({ path }) => `/${path}`),
+      );
+    }
+    if (restored > 0) {
+      this.#tell(`${restored} new entries of setgid directories came with an owner of their own and keep it`);
+    }
+    if (stripped.length > 0) {
+      this.#tell(
+        'files lost their setuid or setgid bit when root wrote to them: inode',
+        stripped.map(String),
+      );
+    }
+  }
+
+  #tell(text: string, names: readonly string[] = []): void {
+    const more = names.length > NAMED ? ` and ${names.length - NAMED} more` : '';
+    const list = names.length === 0 ? '' : `: ${names.slice(0, NAMED).join(' ')}${more}`;
+    this.#options.onLine?.(oneLine(`note: ${text}${list}`));
+  }
 }
 
-function requireMounted(holder: Holder, image: string): void {
-  const failure = holder.failure();
-  if (failure !== null) throw new BangerError('tool_failed', `${image}: ${failure}`);
+/** Sets groups, then the modes that this cleared. Paths go in on stdin: they may be many, and any bytes. */
+async function setGroups(entry: Entry, root: string, repairs: readonly GroupRepair[]): Promise<void> {
+  const change = async (command: readonly string[], chosen: readonly GroupRepair[]): Promise<void> => {
+    const paths = Buffer.concat(chosen.flatMap(({ path }) => [Buffer.from('./'), path, Buffer.from('\0')]));
+    const script = 'cd -- "$1" && shift && exec xargs -0 "$@"';
+    const result = await entry.feed(['/bin/sh', '-c', script, 'sh', root, ...command], paths);
+    if (result.exitCode !== 0) throw toolFailed(command[0] ?? 'xargs', result);
+  };
+  for (const [gid, chosen] of Map.groupBy(repairs, (repair) => repair.gid)) {
+    await change(['chgrp', '-h', String(gid), '--'], chosen);
+  }
+  const cleared = repairs.filter(({ mode }) => mode !== null);
+  for (const [mode, chosen] of Map.groupBy(cleared, (repair) => repair.mode)) {
+    await change(['chmod', (mode ?? 0).toString(8), '--'], chosen);
+  }
 }
