@@ -1,4 +1,4 @@
-import { existsSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { type Config, loadConfig } from './config.ts';
 import { errnoOf, FaultList, messageOf, PreflightError } from './errors.ts';
 import { type Layout, layoutOf } from './layout.ts';
@@ -6,7 +6,7 @@ import type { Leftover } from './recovery.ts';
 import type { Run } from './store/liveness.ts';
 import { openForReading, openForWriting } from './store/open.ts';
 import type { Store } from './store/store.ts';
-import { existingPart, filesystemOf } from './system/filesystem.ts';
+import { existingPart, filesystemOf, isMissing } from './system/filesystem.ts';
 import { makePrivateDirectory } from './system/private-directory.ts';
 import { oneLine } from './text.ts';
 
@@ -107,7 +107,7 @@ export async function openForMark(
   const config = await loadConfig(flags);
   checkStateDir(config.stateDir);
   const layout = layoutOf(config.stateDir);
-  if (!existsSync(layout.database)) return { layout, store: null };
+  if (isMissing(layout.database)) return { layout, store: null };
   const { isRunAlive } = await import('./store/liveness.ts');
   return { layout, store: await openForWriting(layout, (runId) => isRunAlive(layout.liveDir, runId)) };
 }

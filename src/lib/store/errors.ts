@@ -1,4 +1,4 @@
-import { BangerError } from '../errors.ts';
+import { BangerError, errnoOf } from '../errors.ts';
 
 /**
  * A COMMIT that reported failure may still have reached the disk (its WAL frames can be replayed after this process
@@ -33,10 +33,16 @@ export function isBusy(error: unknown): boolean {
   return /^SQLITE_(BUSY|LOCKED)/u.test(sqliteCode(error) ?? '');
 }
 
-/** No space left: SQLite says FULL for a write, and an I/O error for what it maps or truncates. */
+/**
+ * No space left: SQLite says FULL for a write, and an I/O error for what it maps or truncates, or when a quota is used
+ * up. An error that has been put into our words already is judged by its cause.
+ */
 export function isOutOfSpace(error: unknown): boolean {
-  return /^SQLITE_(FULL|IOERR_(WRITE|SHMSIZE|SHMOPEN|TRUNCATE|FSTAT)|CANTOPEN)$/u.test(
-    sqliteCode(error) ?? '',
+  const reported = error instanceof BangerError ? error.cause : error;
+  return (
+    /^SQLITE_(FULL|IOERR_(WRITE|SHMSIZE|SHMOPEN|TRUNCATE|FSTAT)|CANTOPEN)$/u.test(
+      sqliteCode(reported) ?? '',
+    ) || ['ENOSPC', 'EDQUOT'].includes(errnoOf(reported) ?? '')
   );
 }
 

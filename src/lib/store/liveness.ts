@@ -1,9 +1,10 @@
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { errnoOf } from '../errors.ts';
 import { newId } from '../id.ts';
+import { isMissing } from '../system/filesystem.ts';
 import { sql } from './compiler.ts';
 import { isBusy, sqliteCode } from './errors.ts';
 import type { RunRow } from './schema.ts';
@@ -34,24 +35,50 @@ export function beginRun(store: Store, liveDir: string, command: string): Run {
     command,
     started_at: new Date().toISOString(),
   };
-  const path = livePath(liveDir, row.id);
-  const held = store.write(() => {
-    const live = new Sqlite(path, { timeout: 0 });
-    // Nothing is ever written to it: a journal file would only be one more thing to leave behind.
-    live.pragma('journal_mode = MEMORY');
-    // POSIX locks belong to the process and die with it, across PID namespaces: SQLite takes them for us.
-    live.exec('BEGIN EXCLUSIVE');
-    store.change(sql.insertInto('runs').values(row));
-    return live;
-  });
+  const lock = liveLock(livePath(liveDir, row.id));
+  try {
+    store.write(() => {
+      lock.take();
+      store.change(sql.insertInto('runs').values(row));
+    });
+  } catch (error) {
+    lock.drop();
+    throw error;
+  }
   return {
     row,
     end() {
       try {
         store.write(() => store.change(sql.deleteFrom('runs').where('id', '=', row.id)));
+      } finally {
+        lock.drop();
+      }
+    },
+  };
+}
+
+/** The lock on a run's own file. POSIX locks belong to the process and die with it, across PID namespaces. */
+function liveLock(path: string): { take(): void; drop(): void } {
+  let held: Sqlite.Database | undefined;
+  return {
+    take() {
+      if (held) return;
+      const live = new Sqlite(path, { timeout: 0 });
+      try {
+        // Nothing is ever written to it: a journal file would only be one more thing to leave behind.
+        live.pragma('journal_mode = MEMORY');
+        live.exec('BEGIN EXCLUSIVE');
+      } catch (error) {
+        live.close();
+        throw error;
+      }
+      held = live;
+    },
+    drop() {
+      try {
         rmSync(path, { force: true });
       } finally {
-        held.close();
+        held?.close();
       }
     },
   };
@@ -63,8 +90,8 @@ export function isRunAlive(liveDir: string, runId: string): boolean {
   try {
     probe = new Sqlite(livePath(liveDir, runId), { readonly: true, fileMustExist: true, timeout: 0 });
   } catch (error) {
-    // CANTOPEN is also what a lack of descriptors looks like: only a file that is not there speaks for death.
-    if (sqliteCode(error) === 'SQLITE_CANTOPEN' && !existsSync(livePath(liveDir, runId))) return false;
+    // What fails may be we (a lack of descriptors, say): only a file that is not there speaks for death.
+    if (isMissing(livePath(liveDir, runId))) return false;
     throw error;
   }
   try {
@@ -91,7 +118,9 @@ export function sweepDeadRuns(store: Store, liveDir: string): string[] {
     .map((row) => row.run_id);
   let files: string[] = [];
   try {
-    files = readdirSync(liveDir).filter((name) => name.endsWith(SUFFIX));
+    files = readdirSync(liveDir, { withFileTypes: true })
+      .filter((entry) => entry.isFile() && entry.name.endsWith(SUFFIX))
+      .map((entry) => entry.name);
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error;
   }

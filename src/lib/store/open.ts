@@ -1,19 +1,15 @@
-import { existsSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { BangerError, PreflightError } from '../errors.ts';
 import type { Layout } from '../layout.ts';
+import { isMissing } from '../system/filesystem.ts';
 import { isBusy, storeError } from './errors.ts';
 import { Reserve } from './reserve.ts';
 import { BUSY_TIMEOUT_MS, Store } from './store.ts';
+import { APPLICATION_ID, SCHEMA_VERSION } from './version.ts';
 
-/** `bang` in ASCII: marks a SQLite file as ours (PRAGMA application_id). */
-export const APPLICATION_ID = 0x62616e67;
-/** How many migrations this program knows; the list itself is loaded only to run one. */
-export const SCHEMA_VERSION = 1;
-
-/** Opens the registry for reading; null when there is none yet. Creates nothing. */
+/** Opens the registry for reading; null when there is none yet. Creates nothing but SQLite's own -wal and -shm. */
 export function openForReading(layout: Layout): Store | null {
-  if (!existsSync(layout.database)) return null;
+  if (isMissing(layout.database)) return null;
   const reserve = new Reserve(layout.reserve);
   try {
     return reserve.retryOnceWithout(() => {
@@ -51,10 +47,10 @@ export async function openForWriting(layout: Layout, isAlive: (runId: string) =>
     sqlite = reserve.retryOnceWithout(() => {
       const opened = new Sqlite(layout.database, { timeout: BUSY_TIMEOUT_MS });
       try {
-        const version = versionOf(opened, layout.database);
-        if (version === 0) becomeWal(opened);
+        versionOf(opened, layout.database);
+        // Not for a new one alone: a copy that was put back need not be in WAL mode.
+        becomeWal(opened, layout.database);
         opened.pragma('synchronous = FULL');
-        opened.pragma('foreign_keys = ON');
       } catch (error) {
         opened.close();
         throw error;
@@ -67,7 +63,9 @@ export async function openForWriting(layout: Layout, isAlive: (runId: string) =>
         import('./migrations/index.ts'),
       ]);
       migrate(sqlite, layout.database, migrations, isAlive);
+      versionOf(sqlite, layout.database);
     }
+    sqlite.pragma('foreign_keys = ON');
     reserve.fill();
     return new Store(layout.database, sqlite, reserve);
   } catch (error) {
@@ -77,14 +75,17 @@ export async function openForWriting(layout: Layout, isAlive: (runId: string) =>
 }
 
 /** Two first runs may race to switch the journal mode, which SQLite answers with BUSY without waiting. */
-function becomeWal(sqlite: Sqlite.Database): void {
-  const deadline = Date.now() + BUSY_TIMEOUT_MS;
+function becomeWal(sqlite: Sqlite.Database, path: string): void {
+  const deadline = performance.now() + BUSY_TIMEOUT_MS;
   for (;;) {
     try {
-      sqlite.pragma('journal_mode = WAL');
-      return;
+      const mode = sqlite.pragma('journal_mode = WAL', { simple: true });
+      if (mode === 'wal') return;
+      throw new BangerError('preflight_failed', `${path} cannot be put into WAL mode (it stays ${mode})`, {
+        hints: ['choose a local directory: --state-dir DIR'],
+      });
     } catch (error) {
-      if (!isBusy(error) || Date.now() > deadline) throw error;
+      if (!isBusy(error) || performance.now() > deadline) throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
     }
   }
@@ -92,11 +93,17 @@ function becomeWal(sqlite: Sqlite.Database): void {
 
 /** The number of migrations a database has had; 0 for an empty file. Refuses what is not ours, or newer than we are. */
 function versionOf(sqlite: Sqlite.Database, path: string): number {
-  const application = sqlite.pragma('application_id', { simple: true });
-  const version = Number(sqlite.pragma('user_version', { simple: true }));
+  const pragma = (name: string): number => Number(sqlite.pragma(name, { simple: true }));
+  // Of one moment: another process may be making it just now.
+  const { application, version, tables } = sqlite
+    .transaction(() => ({
+      application: pragma('application_id'),
+      version: pragma('user_version'),
+      tables: sqlite.prepare('SELECT count(*) FROM sqlite_schema').pluck().get(),
+    }))
+    .deferred();
   if (application !== APPLICATION_ID) {
-    const tables = sqlite.prepare('SELECT count(*) AS n FROM sqlite_schema').get() as { n: number };
-    if (application === 0 && version === 0 && tables.n === 0) return 0;
+    if (application === 0 && version === 0 && tables === 0) return 0;
     throw new PreflightError('registry', [
       {
         message: `${path} is a SQLite database of another program`,

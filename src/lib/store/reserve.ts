@@ -1,8 +1,13 @@
-import { closeSync, openSync, unlinkSync, writeSync } from 'node:fs';
+import { randomFillSync } from 'node:crypto';
+import { closeSync, openSync, statfsSync, statSync, unlinkSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { errnoOf } from '../errors.ts';
 import { isOutOfSpace } from './errors.ts';
 
 const RESERVE_BYTES = 1024 * 1024;
+/** It is not made where it would take most of what is left: what it stands for may need that at once. */
+const ROOM_BYTES = 8 * RESERVE_BYTES;
+const NO_ROOM = ['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES'];
 
 /**
  * A megabyte kept back beside the database: WAL needs a little space even to read, so on a full disk it is given up,
@@ -15,20 +20,25 @@ export class Reserve {
     this.#path = path;
   }
 
-  /** Makes the reserve where it is missing and there is room for it. */
+  /** Makes the reserve where it is missing, or was left half made, and there is room for it. */
   fill(): void {
-    let file: number;
+    if ((statSync(this.#path, { throwIfNoEntry: false })?.size ?? 0) >= RESERVE_BYTES) return;
+    const { bavail, bsize } = statfsSync(dirname(this.#path));
+    if (bavail * bsize < ROOM_BYTES) return;
     try {
-      file = openSync(this.#path, 'wx', 0o600);
+      if (!this.#write()) this.#giveUp();
     } catch (error) {
-      if (['EEXIST', 'ENOSPC', 'EDQUOT', 'EROFS', 'EACCES'].includes(errnoOf(error) ?? '')) return;
-      throw error;
+      if (!NO_ROOM.includes(errnoOf(error) ?? '')) throw error;
+      this.#giveUp();
     }
+  }
+
+  /** False when only a part could be written. */
+  #write(): boolean {
+    const file = openSync(this.#path, 'w', 0o600);
     try {
-      writeSync(file, Buffer.alloc(RESERVE_BYTES));
-    } catch (error) {
-      if (!['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '')) throw error;
-      unlinkSync(this.#path);
+      // Not zeros: a filesystem that compresses would keep back next to nothing.
+      return writeSync(file, randomFillSync(Buffer.allocUnsafe(RESERVE_BYTES))) === RESERVE_BYTES;
     } finally {
       closeSync(file);
     }

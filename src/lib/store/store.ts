@@ -1,6 +1,6 @@
 import type Sqlite from 'better-sqlite3';
 import type { Compilable, CompiledQuery } from 'kysely';
-import { isBusy, storeError, UnknownCommitError } from './errors.ts';
+import { isBusy, sqliteCode, storeError, UnknownCommitError } from './errors.ts';
 import type { Reserve } from './reserve.ts';
 
 /**
@@ -53,11 +53,12 @@ export class Store {
 
   /**
    * A write transaction (BEGIN IMMEDIATE: a deferred one that reads first fails with BUSY_SNAPSHOT whatever the
-   * timeout). `change` runs inside it and must not keep the store for later.
+   * timeout). `change` runs inside it and must not keep the store for later. On a full disk it runs a second time, the
+   * reserve given up: what it does besides SQL must bear being repeated.
    * @throws UnknownCommitError when COMMIT itself failed
    */
   write<T>(change: () => T): T {
-    return this.#guarded(() => this.#immediate(change));
+    return this.#guarded(() => this.#reserve.retryOnceWithout(() => this.#immediate(change)));
   }
 
   /** As `write`, but `busy` at once when another connection is writing. */
@@ -87,22 +88,25 @@ export class Store {
   }
 
   #immediate<T>(change: () => T): T {
-    this.#reserve.retryOnceWithout(() => this.#sqlite.exec('BEGIN IMMEDIATE'));
-    let result: T;
+    this.#sqlite.exec('BEGIN IMMEDIATE');
     try {
-      result = change();
+      const result = change();
+      this.#commit();
+      return result;
     } catch (error) {
       if (this.#sqlite.inTransaction) this.#sqlite.exec('ROLLBACK');
       throw error;
     }
+  }
+
+  #commit(): void {
     try {
       this.#sqlite.exec('COMMIT');
     } catch (error) {
-      if (isBusy(error)) throw error;
-      if (this.#sqlite.inTransaction) this.#sqlite.exec('ROLLBACK');
+      // Of these two it is known: nothing was waited for, or the frame that commits was not written.
+      if (isBusy(error) || sqliteCode(error) === 'SQLITE_FULL') throw error;
       throw new UnknownCommitError(this.path, error);
     }
-    return result;
   }
 
   #guarded<T>(use: () => T): T {

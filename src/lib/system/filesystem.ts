@@ -42,6 +42,16 @@ export function filesystemOf(path: string): FilesystemType {
   return TYPES.get(type) ?? local(`0x${type.toString(16)}`);
 }
 
+/** Whether nothing is there. What cannot be looked at is not missing: opening it tells why. */
+export function isMissing(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) === undefined;
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    return false;
+  }
+}
+
 /** A path, or the nearest directory above it that exists. */
 export function existingPart(path: string): string {
   let current = path;

@@ -1,0 +1,145 @@
+import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import Sqlite from 'better-sqlite3';
+import { describe, expect } from 'vitest';
+import { insertImage } from '../../../src/lib/store/images.ts';
+import { isRunAlive } from '../../../src/lib/store/liveness.ts';
+import { migrate } from '../../../src/lib/store/migrate.ts';
+import { initial } from '../../../src/lib/store/migrations/0001-initial.ts';
+import { openForWriting } from '../../../src/lib/store/open.ts';
+import { imageRow } from '../plans.ts';
+import { type State, test } from '../state.ts';
+
+/** Two changes as later versions may bring them: a column, and a table that is rebuilt. */
+const LATER = {
+  '0001_initial': initial,
+  '0002_note': 'ALTER TABLE images ADD COLUMN note TEXT',
+  '0003_rebuilt': `
+    CREATE TABLE images_new AS SELECT * FROM images;
+    DROP TABLE images;
+    CREATE TABLE images (id TEXT PRIMARY KEY NOT NULL, name TEXT NOT NULL UNIQUE, note TEXT) STRICT;
+    INSERT INTO images SELECT id, name, 'rebuilt' FROM images_new;
+    DROP TABLE images_new;`,
+};
+
+/** A registry with one image and a VM of it, closed. */
+async function makeFirst({ layout, directory }: State): Promise<string> {
+  await mkdir(directory, { recursive: true });
+  const store = await openForWriting(layout, () => false);
+  const image = imageRow({ name: 'kept' });
+  store.write(() => insertImage(store, image));
+  store.close();
+  const database = new Sqlite(layout.database);
+  database.prepare("INSERT INTO vms VALUES ('v', 'vm', ?, 'now')").run(image.id);
+  database.close();
+  return image.id;
+}
+
+function migrated(state: State, migrations: Readonly<Record<string, string>>, isAlive = () => false): void {
+  const sqlite = new Sqlite(state.layout.database);
+  try {
+    migrate(sqlite, state.layout.database, migrations, isAlive);
+  } finally {
+    sqlite.close();
+  }
+}
+
+function read(path: string, query: string): unknown {
+  const database = new Sqlite(path, { readonly: true });
+  try {
+    return database.prepare(query).pluck().get();
+  } finally {
+    database.close();
+  }
+}
+
+describe('a migration', () => {
+  test('brings a registry up to date, with what refers to a rebuilt table', async ({ state }) => {
+    await makeFirst(state);
+    migrated(state, LATER);
+    const { database } = state.layout;
+    expect(read(database, 'PRAGMA user_version')).toBe(3);
+    expect(read(database, "SELECT note FROM images WHERE name = 'kept'")).toBe('rebuilt');
+    expect(read(database, 'SELECT count(*) FROM vms')).toBe(1);
+    expect(read(database, 'PRAGMA integrity_check')).toBe('ok');
+  });
+
+  test('copies the old registry aside, whole', async ({ state }) => {
+    await makeFirst(state);
+    migrated(state, LATER);
+    const copy = `${state.layout.database}.v1`;
+    expect(read(copy, 'PRAGMA user_version')).toBe(1);
+    expect(read(copy, 'SELECT name FROM images')).toBe('kept');
+    expect(read(copy, 'PRAGMA integrity_check')).toBe('ok');
+    expect(existsSync(`${copy}.partial`)).toBe(false);
+  });
+
+  test('is not content with a copy that an earlier try left: half made, or of another time', async ({
+    state,
+  }) => {
+    await makeFirst(state);
+    const copy = `${state.layout.database}.v1`;
+    await writeFile(copy, 'half a copy');
+    await writeFile(`${copy}.partial`, 'half a copy');
+    migrated(state, LATER);
+    expect(read(copy, 'SELECT name FROM images')).toBe('kept');
+  });
+
+  test('that fails changes nothing', async ({ state }) => {
+    await makeFirst(state);
+    const broken = { ...LATER, '0004_broken': 'CREATE TABLE x (a); CREATE TABLE x (a)' };
+    expect(() => migrated(state, broken)).toThrow(/already exists/u);
+    expect(read(state.layout.database, 'PRAGMA user_version')).toBe(1);
+    expect(read(state.layout.database, "SELECT count(*) FROM sqlite_schema WHERE name = 'x'")).toBe(0);
+  });
+
+  test('that would orphan a VM changes nothing', async ({ state }) => {
+    await makeFirst(state);
+    const orphaning = { '0001_initial': initial, '0002_bad': 'DELETE FROM images' };
+    expect(() => migrated(state, orphaning)).toThrow(/left a row of vms without/u);
+    expect(read(state.layout.database, 'SELECT count(*) FROM images')).toBe(1);
+  });
+
+  test('is never a step back', async ({ state }) => {
+    await makeFirst(state);
+    migrated(state, LATER);
+    // One that opened it at the first version, and got the write lock after a newer banger had been here.
+    migrated(state, { '0001_initial': initial, '0002_note': LATER['0002_note'] });
+    expect(read(state.layout.database, 'PRAGMA user_version')).toBe(3);
+  });
+});
+
+describe('a run that is alive', () => {
+  test('is not robbed of its schema: exit 7 naming it, and nothing changed', async ({ state }) => {
+    const holder = state.start('hold-lock', ['10000', 'banger image build slow']);
+    await holder.said(/^held/u);
+    const attempt = (): void =>
+      migrated(state, LATER, (id?: string) => isRunAlive(state.layout.liveDir, id ?? ''));
+    expect(attempt).toThrow(
+      expect.objectContaining({
+        code: 'busy',
+        exitCode: 7,
+        message: expect.stringContaining("'banger image build slow'"),
+      }),
+    );
+    expect(existsSync(`${state.layout.database}.v1`)).toBe(false);
+    expect(read(state.layout.database, 'PRAGMA user_version')).toBe(1);
+    holder.kill('SIGKILL');
+    await holder.ended;
+    attempt();
+    expect(read(state.layout.database, 'PRAGMA user_version')).toBe(3);
+  });
+});
+
+test('several programs that bring it up to date at once do so once', async ({ state }) => {
+  await makeFirst(state);
+  const path = join(state.directory, 'later.json');
+  await writeFile(path, JSON.stringify(LATER));
+  const workers = Array.from({ length: 4 }, () => state.start('migrate', [path]));
+  for (const worker of workers) await worker.said(/^ready/u);
+  for (const worker of workers) worker.tell('go');
+  for (const worker of workers) expect((await worker.ended).output).toMatch(/^done$/mu);
+  expect(read(state.layout.database, 'PRAGMA user_version')).toBe(3);
+  expect(read(`${state.layout.database}.v1`, 'SELECT name FROM images')).toBe('kept');
+});

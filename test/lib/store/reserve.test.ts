@@ -1,0 +1,83 @@
+import { existsSync, statSync } from 'node:fs';
+import { mkdir, truncate, writeFile } from 'node:fs/promises';
+import { describe, expect } from 'vitest';
+import { Reserve } from '../../../src/lib/store/reserve.ts';
+import { type State, test } from '../state.ts';
+
+const MIB = 1024 * 1024;
+
+/** A filesystem of its own for a worker: nobody but it sees the mount, and it goes with it. */
+function onSmallDisk({ directory }: State, size: string): string[] {
+  const script = `mount -t tmpfs -o size=${size} none "$0" && exec "$@"`;
+  return ['unshare', '--map-root-user', '--mount', 'sh', '-c', script, directory];
+}
+
+describe('on a filesystem without a free block', () => {
+  test.for([
+    ['nobody else is reading', 'alone'],
+    // Its -wal and -shm exist then, and the first thing that fails is a COMMIT.
+    ['another process reads the registry', 'read'],
+    ['another process is in the middle of a build', 'built'],
+  ] as const)('images are listed and deleted while %s', async ([, others], { state }) => {
+    await mkdir(state.directory);
+    const worker = state.start('fill-disk', [others], { prefix: onSmallDisk(state, '16m') });
+    const { output } = await worker.ended;
+    expect(output.match(/^(?:full|listed|deleted|error|reserve|note).*$/gmu)).toEqual([
+      'full: 0 bytes free',
+      'reserve 1048576',
+      'listed 1',
+      'deleted 1: no directory left',
+      'reserve given up',
+      'reserve 1048576 again',
+    ]);
+  });
+
+  test('a registry cannot be made, which is exit 6', async ({ state }) => {
+    await mkdir(state.directory);
+    const worker = state.start('fill-disk', ['first'], { prefix: onSmallDisk(state, '2m') });
+    expect((await worker.ended).output).toMatch(/^error preflight_failed .*(?:space|full)/mu);
+  });
+});
+
+describe('the reserve', () => {
+  test('that was left half made is completed', async ({ state }) => {
+    await mkdir(state.directory);
+    await writeFile(state.layout.reserve, 'x');
+    new Reserve(state.layout.reserve).fill();
+    expect(statSync(state.layout.reserve)).toMatchObject({ size: MIB, mode: expect.any(Number) });
+  });
+
+  test('takes real blocks', async ({ state }) => {
+    await mkdir(state.directory);
+    new Reserve(state.layout.reserve).fill();
+    expect(statSync(state.layout.reserve).blocks * 512).toBeGreaterThanOrEqual(MIB);
+  });
+
+  test('is left alone when it is whole', async ({ state }) => {
+    await mkdir(state.directory);
+    await writeFile(state.layout.reserve, '');
+    await truncate(state.layout.reserve, MIB);
+    new Reserve(state.layout.reserve).fill();
+    expect(statSync(state.layout.reserve).blocks).toBe(0);
+  });
+
+  test('is given up for want of space alone, and then once', async ({ state }) => {
+    await mkdir(state.directory);
+    const reserve = new Reserve(state.layout.reserve);
+    const full = Object.assign(new Error('full'), { code: 'ENOSPC' });
+    let calls = 0;
+    const failing = (error: Error) => () => {
+      calls += 1;
+      throw error;
+    };
+    reserve.fill();
+    expect(() => reserve.retryOnceWithout(failing(new Error('other')))).toThrow('other');
+    expect(calls).toBe(1);
+    expect(existsSync(state.layout.reserve)).toBe(true);
+    expect(() => reserve.retryOnceWithout(failing(full))).toThrow('full');
+    expect(calls).toBe(3);
+    expect(existsSync(state.layout.reserve)).toBe(false);
+    expect(() => reserve.retryOnceWithout(failing(full))).toThrow('full');
+    expect(calls).toBe(4);
+  });
+});
