@@ -1,17 +1,12 @@
 import { BangerError, PreflightError } from '../errors.ts';
-import { oneLine } from '../text.ts';
-import { type ProcessResult, type RunOptions, toolFailed } from './process.ts';
-import { type Entry, enterHolder } from './sandbox-entry.ts';
+import type { ProcessResult, RunOptions } from './process.ts';
+import { enterHolder } from './sandbox-entry.ts';
 import { type Holder, type MountKind, startHolder } from './sandbox-holder.ts';
-import {
-  examineInheritance,
-  type GroupRepair,
-  type PrivilegedFiles,
-  privilegedFiles,
-} from './sandbox-inheritance.ts';
 import { LimitNotes } from './sandbox-limits.ts';
 import { checkSandbox, missingTools, mountKind } from './sandbox-requirements.ts';
-import { bubblewrapOptions, type GuestBind, STEP_SCRIPT, stepArguments } from './sandbox-step.ts';
+import { bubblewrapOptions, type GuestBind, stepArguments } from './sandbox-step.ts';
+import { STEP_SCRIPT } from './sandbox-step-script.ts';
+import { FuseUpkeep } from './sandbox-upkeep.ts';
 
 export interface SandboxOptions {
   /** An ext4 file whose journal is empty, mounted read-write. */
@@ -58,9 +53,6 @@ export interface Sandbox {
   abandon(): Promise<void>;
 }
 
-/** How many paths a note names. */
-const NAMED = 10;
-
 /**
  * Mounts an ext4 image in private namespaces, to run steps in it and tools on it.
  * @throws BangerError `preflight_failed` with every fault when the machine lacks something; `tool_failed` when the image
@@ -90,7 +82,7 @@ function makeSandbox(
   upkeep: FuseUpkeep | null,
 ): Sandbox {
   const { image, mountpoint, network, signal } = options;
-  const entry = enterHolder(holder, kind, signal);
+  const entry = enterHolder(holder, signal);
   const notes = new LimitNotes(kind, (note) => options.onLine?.(note));
   const requireMounted = (): void => {
     const failure = holder.failure();
@@ -127,61 +119,4 @@ function makeSandbox(
     },
     abandon: () => holder.kill(),
   };
-}
-
-/** What fuse2fs leaves undone, mended after each step and once more before the end. */
-class FuseUpkeep {
-  readonly #options: SandboxOptions;
-  readonly #privileged: PrivilegedFiles;
-  #since = Date.now();
-
-  constructor(options: SandboxOptions) {
-    this.#options = options;
-    this.#privileged = privilegedFiles(options.image);
-  }
-
-  async mend(entry: Entry): Promise<void> {
-    const since = this.#since;
-    this.#since = Date.now();
-    const { repairs, stripped, restored } = examineInheritance(this.#options.image, since, this.#privileged);
-    if (repairs.length > 0) {
-      await setGroups(entry, this.#options.mountpoint, repairs);
-      this.#tell(
-        `gave what is new in setgid directories their group`,
-        repairs.map(({ path }) => `/${path}`),
-      );
-    }
-    if (restored > 0) {
-      this.#tell(`${restored} new entries of setgid directories came with an owner of their own and keep it`);
-    }
-    if (stripped.length > 0) {
-      this.#tell(
-        'files lost their setuid or setgid bit when root wrote to them: inode',
-        stripped.map(String),
-      );
-    }
-  }
-
-  #tell(text: string, names: readonly string[] = []): void {
-    const more = names.length > NAMED ? ` and ${names.length - NAMED} more` : '';
-    const list = names.length === 0 ? '' : `: ${names.slice(0, NAMED).join(' ')}${more}`;
-    this.#options.onLine?.(oneLine(`note: ${text}${list}`));
-  }
-}
-
-/** Sets groups, then the modes that this cleared. Paths go in on stdin: they may be many, and any bytes. */
-async function setGroups(entry: Entry, root: string, repairs: readonly GroupRepair[]): Promise<void> {
-  const change = async (command: readonly string[], chosen: readonly GroupRepair[]): Promise<void> => {
-    const paths = Buffer.concat(chosen.flatMap(({ path }) => [Buffer.from('./'), path, Buffer.from('\0')]));
-    const script = 'cd -- "$1" && shift && exec xargs -0 "$@"';
-    const result = await entry.feed(['/bin/sh', '-c', script, 'sh', root, ...command], paths);
-    if (result.exitCode !== 0) throw toolFailed(command[0] ?? 'xargs', result);
-  };
-  for (const [gid, chosen] of Map.groupBy(repairs, (repair) => repair.gid)) {
-    await change(['chgrp', '-h', String(gid), '--'], chosen);
-  }
-  const cleared = repairs.filter(({ mode }) => mode !== null);
-  for (const [mode, chosen] of Map.groupBy(cleared, (repair) => repair.mode)) {
-    await change(['chmod', (mode ?? 0).toString(8), '--'], chosen);
-  }
 }

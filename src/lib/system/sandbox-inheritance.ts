@@ -1,0 +1,185 @@
+import { type DirectoryEntry, directoryEntries, directoryPath, readFileAt } from './directory-entries.ts';
+import { InodeTable, type TableInode } from './inode-table.ts';
+
+// What fuse2fs leaves undone: a new entry of a setgid directory should have the directory's group (inode(7)), but gets
+// its maker's; and the kernel takes setuid and setgid from a file that a mapped root writes to. Both are looked for in
+// the image file itself, where fuse2fs has put everything by the time a step has ended.
+
+const SETUID = 0o4000;
+const SETGID = 0o2000;
+const TYPE_MASK = 0xf000;
+const DIRECTORY = 0x4000;
+const REGULAR = 0x8000;
+const MAX_PASSWD_BYTES = 1024 * 1024;
+
+export interface GroupRepair {
+  /** From the root of the image, without a leading slash: any bytes. */
+  path: Buffer;
+  gid: number;
+  /** To set again, because a change of group clears setuid and setgid; else null. */
+  mode: number | null;
+}
+
+export interface Inheritance {
+  repairs: GroupRepair[];
+  /** Paths of files that were written to and are no longer setuid or setgid. */
+  stripped: Buffer[];
+  /** New entries with times of their own, which were therefore restored with an owner of their own. */
+  restored: number;
+}
+
+/** Files that were setuid or setgid when they were last looked at. */
+export type PrivilegedFiles = Map<number, { mode: number; uid: number; created: number | null }>;
+
+/** All setuid and setgid files of an image. */
+export function privilegedFiles(image: string): PrivilegedFiles {
+  return withTable(image, (table) => recordPrivileged(table, new Map(), Number.NEGATIVE_INFINITY));
+}
+
+function recordPrivileged(table: InodeTable, files: PrivilegedFiles, since: number): PrivilegedFiles {
+  for (const { number, mode, uid, created } of table.changedSince(since, isRegular)) {
+    if ((mode & (SETUID | SETGID)) !== 0) files.set(number, { mode, uid, created });
+    else files.delete(number);
+  }
+  return files;
+}
+
+/**
+ * What has to be mended after the changes since a time (milliseconds since the epoch); brings `privileged` up to date.
+ * Nothing may write to the image meanwhile.
+ *
+ * A new entry of a setgid directory is taken to lack the group when it has its maker's own. It is left as it is when
+ * it was modified before it was created: then an archiver (tar, dpkg, cp -a) has set its times, and its owner with them.
+ * @throws BangerError `corrupt`
+ */
+export function examineInheritance(image: string, since: number, privileged: PrivilegedFiles): Inheritance {
+  return withTable(image, (table) => {
+    const stripped = pathsOf(table, strippedFiles(table, since, privileged));
+    recordPrivileged(table, privileged, since);
+    const directories = [...table.changedSince(since, isSetgidDirectory)];
+    if (directories.length === 0) return { repairs: [], stripped, restored: 0 };
+    return { ...new Heirs(table, since).of(directories), stripped };
+  });
+}
+
+function isRegular(mode: number): boolean {
+  return (mode & TYPE_MASK) === REGULAR;
+}
+
+function isDirectory(mode: number): boolean {
+  return (mode & TYPE_MASK) === DIRECTORY;
+}
+
+function isSetgidDirectory(mode: number): boolean {
+  return isDirectory(mode) && (mode & SETGID) !== 0;
+}
+
+function withTable<T>(image: string, use: (table: InodeTable) => T): T {
+  const table = new InodeTable(image);
+  try {
+    return use(table);
+  } finally {
+    table.close();
+  }
+}
+
+function strippedFiles(table: InodeTable, since: number, privileged: PrivilegedFiles): Set<number> {
+  const found = new Set<number>();
+  for (const { number, mode, uid, created, modified } of table.changedSince(since, isRegular)) {
+    const before = privileged.get(number);
+    // A file of another owner or birth lost them rightly, one that was not written to was meant to.
+    if (before === undefined || before.uid !== uid || before.created !== created || modified < since)
+      continue;
+    if ((before.mode & (SETUID | SETGID) & ~mode) !== 0) found.add(number);
+  }
+  return found;
+}
+
+/** Paths of inodes that are no directories, by looking into every directory there is. */
+function pathsOf(table: InodeTable, numbers: ReadonlySet<number>): Buffer[] {
+  if (numbers.size === 0) return [];
+  return [...table.changedSince(Number.NEGATIVE_INFINITY, isDirectory)].flatMap((directory) =>
+    [...directoryEntries(table, directory)]
+      .filter(({ inode }) => numbers.has(inode))
+      .map(({ name }) => join(directoryPath(table, directory.number), name)),
+  );
+}
+
+/** Finds what lacks a directory's group, and in new directories below it too. */
+class Heirs {
+  readonly #table: InodeTable;
+  readonly #since: number;
+  readonly #repairs = new Map<number, GroupRepair>();
+  readonly #restored = new Set<number>();
+  #groups: Map<number, number> | undefined;
+
+  constructor(table: InodeTable, since: number) {
+    this.#table = table;
+    this.#since = since;
+  }
+
+  of(directories: readonly TableInode[]): { repairs: GroupRepair[]; restored: number } {
+    // From the top, so that what is below inherits what its parent is given.
+    const byDepth = directories
+      .map((inode) => ({ inode, path: directoryPath(this.#table, inode.number) }))
+      .sort((a, b) => a.path.length - b.path.length);
+    for (const { inode, path } of byDepth) {
+      this.#descend(inode, path, this.#repairs.get(inode.number)?.gid ?? inode.gid);
+    }
+    return { repairs: [...this.#repairs.values()], restored: this.#restored.size };
+  }
+
+  #descend(directory: TableInode, path: Buffer, gid: number): void {
+    const todo = [{ directory, path, gid }];
+    for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
+      for (const entry of directoryEntries(this.#table, next.directory)) {
+        const child = this.#heir(entry, next.gid);
+        if (child === null) continue;
+        const childPath = join(next.path, entry.name);
+        const mode = child.type === 'regular' && (child.mode & (SETUID | SETGID)) !== 0 ? child.mode : null;
+        this.#repairs.set(child.number, { path: childPath, gid: next.gid, mode });
+        if (child.type === 'directory' && (child.mode & SETGID) !== 0) {
+          todo.push({ directory: child, path: childPath, gid: next.gid });
+        }
+      }
+    }
+  }
+
+  /** The inode of an entry that should have had the group and has not. */
+  #heir({ inode, name }: DirectoryEntry, gid: number): TableInode | null {
+    if (name.equals(DOT) || name.equals(DOT_DOT)) return null;
+    const child = this.#table.inode(inode);
+    if (child.created === null || child.created < this.#since || child.gid === gid) return null;
+    if (child.gid !== this.#groupOf(child.uid)) return null;
+    if (child.modified < child.created) {
+      this.#restored.add(inode);
+      return null;
+    }
+    return child;
+  }
+
+  /** A user's own group: as the image's passwd(5) has it, else the one of the same number. */
+  #groupOf(uid: number): number {
+    this.#groups ??= readGroups(this.#table);
+    return this.#groups.get(uid) ?? uid;
+  }
+}
+
+function readGroups(table: InodeTable): Map<number, number> {
+  const passwd = readFileAt(table, ['etc', 'passwd'], MAX_PASSWD_BYTES)?.toString('latin1') ?? '';
+  const groups = new Map<number, number>();
+  for (const line of passwd.split('\n')) {
+    const [, , uid, gid] = line.split(':');
+    if (uid !== undefined && gid !== undefined && !groups.has(Number(uid)))
+      groups.set(Number(uid), Number(gid));
+  }
+  return groups;
+}
+
+function join(directory: Buffer, name: Buffer): Buffer {
+  return directory.length === 0 ? name : Buffer.concat([directory, SLASH, name]);
+}
+
+const DOT = Buffer.from('.');
+const DOT_DOT = Buffer.from('..');
+const SLASH = Buffer.from('/');
