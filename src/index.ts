@@ -29,13 +29,20 @@ export const COMMANDS = {
 
 export const commandNotFound: Hook.CommandNotFound = async ({ id }) => {
   const { nearestTo } = await import('./lib/nearest.ts');
-  const typed = id.replaceAll(':', ' ');
-  const known = Object.keys(COMMANDS).flatMap((command) => [
-    command.replaceAll(':', ' '),
-    command.split(':')[0] ?? '',
-  ]);
-  const nearest = nearestTo(typed, [...new Set(known)]);
-  throw new BangerError('usage', `there is no command '${typed}'`, {
-    hints: [...nearest.map((name) => `did you mean: banger ${name}`), 'banger --help'],
+  const commands = Object.keys(COMMANDS).map((command) => command.split(':'));
+  const [topic = '', word] = id.split(':');
+  // What stands right before the mistake must not make all that share it look near.
+  const inTopic = commands.filter(([name]) => name === topic).flatMap(([, name]) => name ?? []);
+  const nearest =
+    word !== undefined && inTopic.length > 0
+      ? nearestTo(word, inTopic).map((name) => `${topic} ${name}`)
+      : nearestTo(id.replaceAll(':', ' '), [
+          ...new Set(commands.flatMap(([name = '', ...rest]) => [name, [name, ...rest].join(' ')])),
+        ]);
+  throw new BangerError('usage', `there is no command '${id.replaceAll(':', ' ')}'`, {
+    hints: [
+      ...nearest.map((name) => `did you mean: banger ${name}`),
+      inTopic.length > 0 ? `banger ${topic} --help` : 'banger --help',
+    ],
   });
 };

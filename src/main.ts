@@ -1,22 +1,37 @@
-import { flush, run } from '@oclif/core';
-import { errorJson, errorText, toBangerError } from './lib/error-report.ts';
+import { run } from '@oclif/core';
+import { errorDocument, errorText, toBangerError } from './lib/error-report.ts';
+import { BangerError, messageOf } from './lib/errors.ts';
+
+/** What a write says when its reader has left: `| head`, or a terminal that was closed. */
+const READER_LEFT = new Set(['EPIPE', 'EIO', 'ECONNRESET']);
 
 /** The whole program: finds the command, runs it, and turns what it throws into an exit code. */
 export async function main(entry: string): Promise<void> {
-  // A reader that has left (`| head`) ends the output, not the work.
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-    });
-  }
-  const argv = process.argv.slice(2);
+  watchOutput();
+  const argv = argvOf(process.argv.slice(2));
   try {
     await run(argv, entry);
-    await flush();
   } catch (thrown) {
     const error = toBangerError(thrown);
     process.exitCode = error.exitCode;
-    if (argv.includes('--json')) process.stdout.write(`${JSON.stringify(errorJson(error), null, 2)}\n`);
+    if (argv.includes('--json')) process.stdout.write(errorDocument(error));
     else process.stderr.write(errorText(error, process.stderr));
   }
+}
+
+/** A reader that has left ends the output, not the work; output that is lost otherwise is a failure. */
+function watchOutput(): void {
+  process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
+    if (READER_LEFT.has(cause.code ?? '')) return;
+    const error = new BangerError('tool_failed', `standard output: ${messageOf(cause)}`, { cause });
+    process.exitCode = error.exitCode;
+    process.stderr.write(errorText(error, process.stderr));
+  });
+  // There is nobody left to tell.
+  process.stderr.on('error', () => {});
+}
+
+/** `banger help image list` for whoever is used to it. */
+function argvOf(argv: readonly string[]): string[] {
+  return argv[0] === 'help' ? [...argv.slice(1), '--help'] : [...argv];
 }

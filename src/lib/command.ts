@@ -1,8 +1,8 @@
 import { Command, Flags } from '@oclif/core';
-import { errorJson, errorText, toBangerError } from './error-report.ts';
+import { errorDocument, errorText, toBangerError } from './error-report.ts';
 import { BangerError, CANCEL_SIGNALS, CancelledError, type CancelSignal } from './errors.ts';
 import type { ProgressMode } from './pipeline.ts';
-import { oneLine } from './text.ts';
+import { formatJson, oneLine } from './text.ts';
 import type { Readings, Workspace } from './workspace.ts';
 
 /** What a command that changes things is handed while it runs. */
@@ -25,7 +25,12 @@ export abstract class BangerCommand extends Command {
       helpValue: 'DIR',
       helpGroup: 'GLOBAL',
     }),
-    quiet: Flags.boolean({ char: 'q', description: 'print no progress', helpGroup: 'GLOBAL' }),
+    quiet: Flags.boolean({
+      char: 'q',
+      description: 'print no progress, and of a list names or ids alone',
+      helpGroup: 'GLOBAL',
+    }),
+    json: Flags.boolean({ description: 'print one JSON document', helpGroup: 'GLOBAL' }),
   };
 
   /** Runs `look` on what there is, without the lock and without making anything. */
@@ -40,7 +45,7 @@ export abstract class BangerCommand extends Command {
   }
 
   override logJson(json: unknown): void {
-    process.stdout.write(`${JSON.stringify(json, null, 2)}\n`);
+    process.stdout.write(formatJson(json));
   }
 
   protected override async catch(thrown: Error): Promise<void> {
@@ -49,7 +54,7 @@ export abstract class BangerCommand extends Command {
       ...Object.keys({ ...this.ctor.baseFlags, ...this.ctor.flags }),
     ]);
     process.exitCode = error.exitCode;
-    if (this.jsonEnabled()) this.logJson(errorJson(error));
+    if (this.jsonEnabled()) process.stdout.write(errorDocument(error));
     else process.stderr.write(errorText(error, process.stderr));
   }
 }
@@ -60,6 +65,7 @@ export abstract class ChangingCommand extends BangerCommand {
     ...BangerCommand.baseFlags,
     'lock-timeout': Flags.integer({
       description: 'wait so many seconds for the lock',
+      helpValue: 'SECONDS',
       default: 60,
       min: 0,
       max: 2_000_000,
@@ -122,12 +128,13 @@ function firstFlag(argv: readonly string[]): number {
 export async function confirm(question: string): Promise<void> {
   const { createInterface } = await import('node:readline/promises');
   const prompt = createInterface({ input: process.stdin, output: process.stderr });
-  const interrupted = new Promise<string>((resolve) =>
-    prompt.once('SIGINT', () => resolve('')).once('close', () => resolve('')),
-  );
+  const left = new Promise<null>((resolve) => {
+    prompt.once('SIGINT', () => resolve(null)).once('close', () => resolve(null));
+  });
   try {
-    const answer = await Promise.race([prompt.question(`${question} [y/N] `), interrupted]);
-    if (!/^y(es)?$/iu.test(answer.trim())) throw new BangerError('cancelled', 'nothing was changed');
+    const answer = await Promise.race([prompt.question(`${question} [y/N] `), left]);
+    if (answer === null) process.stderr.write('\n');
+    if (!/^y(es)?$/iu.test(answer?.trim() ?? '')) throw new BangerError('cancelled', 'nothing was changed');
   } finally {
     prompt.close();
   }

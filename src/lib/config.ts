@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { errnoOf, messageOf, PreflightError } from './errors.ts';
+import { BangerError, errnoOf, messageOf, PreflightError } from './errors.ts';
 import { oneLine } from './text.ts';
 
 /** What a user may set once instead of on every command line. */
@@ -77,12 +77,16 @@ async function readConfigFile(path: string, mustExist: boolean): Promise<Partial
 
 /**
  * Flag, environment, config file, default: the first that is set wins. Relative paths in the file are relative to it.
- * @throws PreflightError for a config file that cannot be read or understood
+ * @throws PreflightError for a config file that cannot be read or understood; `usage` for an empty flag: an unset
+ *   variable in a script must not lead to the default state
  */
 export async function loadConfig(
   flags: { stateDir?: string | undefined },
   env: Environment = process.env,
 ): Promise<Config> {
+  if (flags.stateDir === '') {
+    throw new BangerError('usage', '--state-dir: expected a directory but received nothing');
+  }
   const explicit = env.BANGER_CONFIG ? resolve(env.BANGER_CONFIG) : undefined;
   const path = explicit ?? join(xdgDir(env, 'XDG_CONFIG_HOME', '.config'), 'banger', 'config.toml');
   const file = await readConfigFile(path, explicit !== undefined);

@@ -1,7 +1,7 @@
 import { styleText } from 'node:util';
-import { BangerError, type ErrorOptions, messageOf } from './errors.ts';
+import { BangerError, type ErrorOptions, messageOf, PreflightError } from './errors.ts';
 import { nearestTo } from './nearest.ts';
-import { oneLine, stripControl } from './text.ts';
+import { formatJson, oneLine, stripControl } from './text.ts';
 
 /** oclif's own complaints: about flags and arguments, or about a command that there is not. */
 function isOclifError(error: Error): error is Error & { oclif: { exit?: number } } {
@@ -19,7 +19,7 @@ export function toBangerError(
     const help = ['banger', ...(commandId ?? '').split(':').filter((word) => word !== ''), '--help'].join(
       ' ',
     );
-    return new BangerError('usage', thrown.message.replace(/\nSee more help with --help$/u, ''), {
+    return new BangerError('usage', usageMessage(thrown.message), {
       hints: [...nearestFlags(thrown, flags), help],
       cause: thrown,
     });
@@ -31,6 +31,23 @@ export function toBangerError(
   return new BangerError('internal', `unexpected: ${messageOf(thrown)}`, options);
 }
 
+/** oclif's complaints about flags and arguments, in the words of the other messages. */
+function usageMessage(message: string): string {
+  return message
+    .replace(/\nSee more help with --help$/u, '')
+    .replace(/^Parsing (--\S+) \n\t/u, '$1: ')
+    .replace(/^The following errors? occurred:\n {2}/u, '')
+    .replaceAll(/(?:^|\n {2})Missing required flag (\S+)/gu, (_, name: string, at: number) =>
+      at === 0 ? `missing required --${name}` : `, --${name}`,
+    )
+    .replace(
+      /^Missing \d+ required args?:\n(\S+).*$/su,
+      (_, name: string) => `missing argument ${name.toUpperCase()}`,
+    )
+    .replace(/^[A-Z](?=[a-z])/u, (letter) => letter.toLowerCase())
+    .replace(/(?<=^--\S+: )Expected/u, 'expected');
+}
+
 function nearestFlags(error: Error, known: readonly string[]): string[] {
   if (!('flags' in error) || !Array.isArray(error.flags)) return [];
   return error.flags.flatMap((typed) => {
@@ -40,8 +57,8 @@ function nearestFlags(error: Error, known: readonly string[]): string[] {
 }
 
 /** The JSON document of a failure. */
-export function errorJson(error: BangerError): { error: Record<string, unknown> } {
-  return {
+export function errorDocument(error: BangerError): string {
+  return formatJson({
     error: {
       code: error.code,
       exit_code: error.exitCode,
@@ -49,13 +66,20 @@ export function errorJson(error: BangerError): { error: Record<string, unknown> 
       hints: error.hints,
       ...error.details,
     },
-  };
+  });
 }
 
-/** The same for people: what failed, then what to do. */
+/** The same for people: what failed, then what to do; of several faults each with what mends it. */
 export function errorText(error: BangerError, stream: { isTTY?: boolean }): string {
   const paint = (format: 'red' | 'dim', text: string): string =>
     stream.isTTY && !process.env.NO_COLOR ? styleText(format, text, { validateStream: false }) : text;
-  const hints = error.hints.map((hint) => `  ${paint('dim', '→')} ${oneLine(hint)}\n`);
-  return `${paint('red', 'error:')} ${stripControl(error.message)}\n${hints.join('')}`;
+  const hint = (indent: string, text: string): string => `${indent}${paint('dim', '→')} ${oneLine(text)}\n`;
+  const heading = paint('red', 'error:');
+  if (error instanceof PreflightError && error.faults.length > 1) {
+    const faults = error.faults.map(
+      ({ message, mend }) => `  - ${stripControl(message)}\n${hint('    ', mend)}`,
+    );
+    return `${heading} ${stripControl(error.summary)}\n${faults.join('')}`;
+  }
+  return `${heading} ${stripControl(error.message)}\n${error.hints.map((text) => hint('  ', text)).join('')}`;
 }

@@ -52,18 +52,22 @@ export interface Fault {
 export class PreflightError extends BangerError {
   override readonly name = 'PreflightError';
   readonly faults: readonly Fault[];
+  /** The message without the faults. */
+  readonly summary: string;
 
   constructor(subject: string, faults: readonly Fault[]) {
     const [only] = faults;
+    const summary = `${subject}: ${faults.length} problems`;
     const message =
       faults.length === 1 && only
         ? `${subject}: ${only.message}`
-        : `${subject}: ${faults.length} problems\n${faults.map((fault) => `  - ${fault.message}`).join('\n')}`;
+        : `${summary}\n${faults.map((fault) => `  - ${fault.message}`).join('\n')}`;
     super('preflight_failed', message, {
       hints: [...new Set(faults.map((fault) => fault.mend))],
       details: { faults },
     });
     this.faults = faults;
+    this.summary = summary;
   }
 }
 

@@ -14,6 +14,16 @@ export function oneLine(text: string): string {
   return stripControl(text.replace(/[\t-\r\u0085\u2028\u2029]+/gu, ' '));
 }
 
+/** A value as the one JSON document on a stream, with every unsafe character escaped: the same value to a parser. */
+export function formatJson(value: unknown): string {
+  const escaped = JSON.stringify(value, null, 2).replace(
+    // Newlines are the layout; JSON escapes those in strings.
+    UNSAFE,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+  return `${escaped}\n`;
+}
+
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 
 /** Bytes as people read them: `1.2 GiB`. */

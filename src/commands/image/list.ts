@@ -30,12 +30,12 @@ export default class ImageList extends BangerCommand {
     const { flags } = await this.parse(ImageList);
     const { listOf, namesOf } = await import('../../lib/image/list.ts');
     const namesAlone = flags.quiet && !this.jsonEnabled() && flags.sort === 'name' && !flags.filter;
-    return this.look(flags, async ({ store }) => {
+    return this.look(flags, async (readings) => {
       if (namesAlone) {
-        for (const name of namesOf(store)) this.log(name);
+        for (const name of namesOf(readings.store)) this.log(name);
         return [];
       }
-      const images = listOf(store, { filters: flags.filter ?? [], sort: flags.sort });
+      const images = listOf(readings, { filters: flags.filter ?? [], sort: flags.sort });
       if (flags.quiet) for (const image of images) this.log(image.name);
       else if (!this.jsonEnabled()) {
         const { imageTable } = await import('../../lib/image/report.ts');

@@ -16,7 +16,7 @@ export default class ImageShow extends BangerCommand {
     const { args, flags } = await this.parse(ImageShow);
     const { showImage } = await import('../../lib/image/show.ts');
     const { imageReport } = await import('../../lib/image/report.ts');
-    const image = await this.look(flags, ({ store }) => showImage(store, args.image));
+    const image = await this.look(flags, (readings) => showImage(readings, args.image));
     if (!this.jsonEnabled()) process.stdout.write(imageReport(image));
     return image;
   }

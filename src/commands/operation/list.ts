@@ -12,7 +12,13 @@ export default class OperationList extends BangerCommand {
   ];
   static override flags = {
     running: Flags.boolean({ description: 'only those that run now' }),
-    limit: Flags.integer({ description: 'at most so many', default: 20, min: 1, max: 100_000 }),
+    limit: Flags.integer({
+      description: 'at most so many',
+      helpValue: 'N',
+      default: 20,
+      min: 1,
+      max: 100_000,
+    }),
   };
 
   async run(): Promise<OperationJson[]> {

@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf } from '../errors.ts';
 import { ARTIFACT_FILES } from '../layout.ts';
@@ -57,13 +57,16 @@ export function packagesSidecarOf(rootfs: string): string {
   return `${rootfs}.packages.sha256`;
 }
 
-export async function exists(path: string): Promise<boolean> {
+/**
+ * Whether there is nothing under a name: not where something cannot be looked at. A name too long for the filesystem
+ * can be nobody's.
+ */
+export function isMissing(path: string): boolean {
   try {
-    await stat(path);
-    return true;
+    statSync(path);
+    return false;
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return false;
-    throw error;
+    return ['ENOENT', 'ENOTDIR', 'ENAMETOOLONG'].includes(errnoOf(error) ?? '');
   }
 }
 

@@ -1,9 +1,12 @@
 import { BangerError } from '../errors.ts';
+import type { Layout } from '../layout.ts';
 import { nearestTo } from '../nearest.ts';
 import { listImageNames, listImages, vmNamesByImage } from '../store/images.ts';
+import { isRunAlive } from '../store/liveness.ts';
 import { allReservations } from '../store/reservations.ts';
 import type { ImageRow } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
+import type { Readings } from '../workspace.ts';
 import { type ImageJson, imageJson, sizeOf } from './listing.ts';
 
 /** One line of the list: the row, what its disks take (null: a file is missing), and who needs it. */
@@ -33,6 +36,8 @@ const FILTERS: Readonly<Record<string, (image: ListedImage) => Value>> = {
   in_use: (image) => image.in_use_by.length > 0,
 };
 
+const YES_OR_NO: ReadonlySet<string> = new Set(['managed', 'docker', 'in_use']);
+
 const SORTS: Readonly<Record<string, (image: ListedImage) => Value>> = {
   name: (image) => image.name,
   created: (image) => image.created_at,
@@ -45,11 +50,17 @@ export const FILTER_KEYS = Object.keys(FILTERS);
 export const SORT_KEYS = Object.keys(SORTS);
 
 /** Every image that passes the filters. An empty registry is an empty list. */
-export function listOf(store: Store | null, options: ListOptions): ListedImage[] {
+export function listOf(
+  { store, layout }: Pick<Readings, 'store' | 'layout'>,
+  options: ListOptions,
+): ListedImage[] {
   const passes = options.filters.map(parseFilter);
   const order = parseSort(options.sort);
   if (store === null) return [];
-  const { rows, users } = store.snapshot(() => ({ rows: listImages(store), users: usersByImage(store) }));
+  const { rows, users } = store.snapshot(() => ({
+    rows: listImages(store),
+    users: usersByImage(store, layout),
+  }));
   return rows
     .map((row) => describe(row, users.get(row.id) ?? []))
     .filter((image) => passes.every((pass) => pass(image)))
@@ -73,24 +84,49 @@ function describe(row: ImageRow, users: string[]): ListedImage {
   };
 }
 
-function usersByImage(store: Store): Map<string, string[]> {
+/** A dead operation needs nothing any more, whatever it had reserved. */
+function usersByImage(store: Store, layout: Layout): Map<string, string[]> {
   const users = vmNamesByImage(store);
   for (const { kind, key, operation } of allReservations(store)) {
-    if (kind === 'image')
+    if (kind === 'image' && isRunAlive(layout.liveDir, operation.run_id))
       users.set(key, [...(users.get(key) ?? []), `${operation.kind} ${operation.image_name}`]);
   }
   return users;
 }
 
 function parseFilter(text: string): (image: ListedImage) => boolean {
-  const [, key = '', wanted = ''] = /^([^=]*)=(.*)$/su.exec(text) ?? [];
+  const [, key = text, wanted] = /^([^=]*)=(.*)$/su.exec(text) ?? [];
   const value = FILTERS[key];
-  if (value === undefined || wanted === '') {
-    throw unknownKey(`'${text}' is not a filter`, key === '' ? text : key, FILTER_KEYS, 'managed=true');
+  if (value === undefined || wanted === undefined) {
+    const message = `'${text}' is not a filter`;
+    if (value !== undefined)
+      throw new BangerError('usage', message, { hints: [`write --filter ${key}=VALUE`] });
+    throw unknownKey(message, key, FILTER_KEYS, 'managed=true');
   }
+  if (YES_OR_NO.has(key)) return parseYesOrNo(key, wanted, value);
   // A `*` stands for anything.
   const pattern = new RegExp(`^${wanted.split('*').map(RegExp.escape).join('.*')}$`, 'su');
   return (image) => pattern.test(String(value(image) ?? ''));
+}
+
+/** As the table and as JSON say it. */
+function parseYesOrNo(
+  key: string,
+  wanted: string,
+  value: (image: ListedImage) => Value,
+): (image: ListedImage) => boolean {
+  const meaning = new Map([
+    ['true', true],
+    ['yes', true],
+    ['false', false],
+    ['no', false],
+  ]).get(wanted);
+  if (meaning === undefined) {
+    throw new BangerError('usage', `${key} is true or false, not '${wanted}'`, {
+      hints: [`write --filter ${key}=true`],
+    });
+  }
+  return (image) => value(image) === meaning;
 }
 
 function parseSort(text: string): (a: ListedImage, b: ListedImage) => number {

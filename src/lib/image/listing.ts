@@ -8,14 +8,14 @@ export interface FileSize {
   virtual: number;
 }
 
-/** The size of a file, or null when it is gone: a row without its file must never break a list. */
+/** The size of a file, or null when the system cannot say: a row without its file must never break a list. */
 export function sizeOf(path: string): FileSize | null {
   try {
     const { blocks, size } = statSync(path);
     return { allocated: blocks * 512, virtual: size };
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR', 'EACCES'].includes(errnoOf(error) ?? '')) return null;
-    throw error;
+    if (errnoOf(error) === undefined) throw error;
+    return null;
   }
 }
 

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BangerError } from '../errors.ts';
@@ -7,7 +6,7 @@ import { assertArtifactDirFree, assertImageFree, Operation, type OperationPlan }
 import { carryOut, type ProgressMode, publishingStages, type Stage } from '../pipeline.ts';
 import { updateImage } from '../store/images.ts';
 import type { ImageRow } from '../store/schema.ts';
-import { cloneFile } from '../system/clone.ts';
+import { cloneFile, identify, sourceChanged } from '../system/clone.ts';
 import type { Workspace } from '../workspace.ts';
 import {
   artifactColumns,
@@ -15,7 +14,7 @@ import {
   bootSetOf,
   copyBootArtifacts,
   describeClone,
-  exists,
+  isMissing,
   packagesSidecarOf,
 } from './artifacts.ts';
 import { findImage } from './find.ts';
@@ -55,9 +54,11 @@ export async function promoteImage(workspace: Workspace, options: PromoteOptions
   };
   const staged = (file: keyof typeof ARTIFACT_FILES): string => join(places.stageDir, ARTIFACT_FILES[file]);
 
+  let identities: ReadonlyMap<string, string>;
   const copyRootfs: Stage = {
     name: 'copy_rootfs',
     async run({ signal, note }) {
+      identities = await identifyAll(source);
       await mkdir(places.stageDir, { mode: 0o700 });
       note(describeClone(await cloneFile(source.rootfs, staged('rootfs'), signal)));
     },
@@ -80,7 +81,11 @@ export async function promoteImage(workspace: Workspace, options: PromoteOptions
     async run({ signal }) {
       await copyBootArtifacts(source, places.stageDir, signal);
       const sidecar = packagesSidecarOf(source.rootfs);
-      if (await exists(sidecar)) await cloneFile(sidecar, staged('packages'), signal);
+      if (!isMissing(sidecar)) await cloneFile(sidecar, staged('packages'), signal);
+      // Each copy was compared with its source; this is for a set that was replaced between two of them.
+      for (const [path, identity] of await identifyAll(source)) {
+        if (identities.get(path) !== identity) throw sourceChanged(path);
+      }
     },
   };
   const workSeedStages =
@@ -107,11 +112,16 @@ export async function promoteImage(workspace: Workspace, options: PromoteOptions
 
 /** The files that are there: a work seed that is recorded but gone is left out. */
 function presentParts(image: ImageRow): BootSet {
-  const bootSet = bootSetOf(image);
-  return {
-    ...bootSet,
-    workSeed: bootSet.workSeed !== null && existsSync(bootSet.workSeed) ? bootSet.workSeed : null,
-  };
+  const { workSeed, ...rest } = bootSetOf(image);
+  return { ...rest, workSeed: workSeed !== null && isMissing(workSeed) ? null : workSeed };
+}
+
+async function identifyAll(source: BootSet): Promise<Map<string, string>> {
+  const identities = new Map<string, string>();
+  for (const path of Object.values(source)) {
+    if (path !== null) identities.set(path, await identify(path));
+  }
+  return identities;
 }
 
 function findUnmanaged({ store }: Workspace, ref: string): ImageRow {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { BangerError } from '../errors.ts';
 import { shortId } from '../id.ts';
@@ -5,7 +6,7 @@ import { assertImageFree, assertNameFree, runAtOnce } from '../operation.ts';
 import { imageByName, insertImage, updateImage } from '../store/images.ts';
 import type { ImageRow } from '../store/schema.ts';
 import type { Workspace } from '../workspace.ts';
-import { type BootSet, exists } from './artifacts.ts';
+import type { BootSet } from './artifacts.ts';
 import { assertValidName } from './name.ts';
 import { newImage } from './new-image.ts';
 import { checkBootSet, type MendOf } from './requirements.ts';
@@ -40,7 +41,7 @@ export function workSeedBeside(rootfs: string): string {
  */
 export async function registerImage(workspace: Workspace, options: RegisterOptions): Promise<Registered> {
   assertValidName(options.name);
-  const bootSet = await bootSetFrom(options);
+  const bootSet = bootSetFrom(options);
   const kernel = await checkBootSet(`image ${options.name}`, bootSet, options.mendOf);
   const now = new Date().toISOString();
   const described = {
@@ -60,7 +61,7 @@ export async function registerImage(workspace: Workspace, options: RegisterOptio
     const present = imageByName(store, options.name);
     if (present === undefined) {
       assertNameFree(store, options.name);
-      const image: ImageRow = { ...newImage(options.name), ...described };
+      const image: ImageRow = { ...newImage(options.name), ...described, created_at: now };
       return {
         plan: { kind: 'register', imageId: image.id, imageName: image.name, reservations: [] },
         apply() {
@@ -87,11 +88,11 @@ export async function registerImage(workspace: Workspace, options: RegisterOptio
   });
 }
 
-async function bootSetFrom(options: RegisterOptions): Promise<BootSet> {
+function bootSetFrom(options: RegisterOptions): BootSet {
   const optional = (path: string | undefined): string | null => (path === undefined ? null : resolve(path));
   const rootfs = resolve(options.rootfs);
   const beside = workSeedBeside(rootfs);
-  const workSeed = optional(options.workSeed) ?? ((await exists(beside)) ? beside : null);
+  const workSeed = optional(options.workSeed) ?? (existsSync(beside) ? beside : null);
   return {
     rootfs,
     kernel: resolve(options.kernel),

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
-import { access, type lstat, open, readdir, stat } from 'node:fs/promises';
+import { access, type lstat, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errnoOf, FaultList, messageOf } from '../errors.ts';
+import { BangerError, errnoOf, FaultList, messageOf } from '../errors.ts';
 import { identifyDisk } from '../system/disk-format.ts';
 import { identifyKernel, type KernelImage } from '../system/kernel-image.ts';
 import { oneLine } from '../text.ts';
@@ -58,17 +58,41 @@ async function isUsable(
     await access(path, artifact === 'modules' ? constants.R_OK | constants.X_OK : constants.R_OK);
     return true;
   } catch (error) {
-    const reasons: Readonly<Record<string, string>> = {
-      ENOENT: 'does not exist',
-      ENOTDIR: 'does not exist',
-      EACCES: 'cannot be read by this user',
-      EPERM: 'cannot be read by this user',
-      ELOOP: 'is a loop of symbolic links',
-      ENAMETOOLONG: 'has too long a name',
-    };
-    const reason = reasons[errnoOf(error) ?? ''];
-    if (reason === undefined) throw error;
-    return fault(reason);
+    return fault(reasonOf(error));
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'does not exist',
+  ENOTDIR: 'does not exist',
+  EACCES: 'cannot be read by this user',
+  EPERM: 'cannot be read by this user',
+  ELOOP: 'is a loop of symbolic links',
+  ENAMETOOLONG: 'has too long a name',
+};
+
+/** Why the system refuses a file. Anything that is not the system's is thrown on. */
+function reasonOf(error: unknown): string {
+  const cause = error instanceof BangerError ? error.cause : error;
+  const errno = errnoOf(cause);
+  if (errno === undefined) throw error;
+  return REASONS[errno] ?? `cannot be read: ${oneLine(messageOf(cause))}`;
+}
+
+/** What a look into a file says, or null when it cannot be read after all, which is a fault like any other. */
+async function lookInto<T>(
+  faults: FaultList,
+  artifact: ArtifactKind,
+  path: string,
+  mendOf: MendOf,
+  look: (path: string) => Promise<T>,
+): Promise<T | null> {
+  if (!(await isUsable(faults, artifact, path, mendOf))) return null;
+  try {
+    return await look(path);
+  } catch (error) {
+    faults.add(`${TITLES[artifact]} ${oneLine(path)} ${reasonOf(error)}`, mendOf(artifact));
+    return null;
   }
 }
 
@@ -86,9 +110,8 @@ async function checkDisk(
   path: string,
   mendOf: MendOf,
 ): Promise<void> {
-  if (!(await isUsable(faults, artifact, path, mendOf))) return;
-  const format = await identifyDisk(path);
-  if (format.kind !== 'ext4') {
+  const format = await lookInto(faults, artifact, path, mendOf, identifyDisk);
+  if (format !== null && format.kind !== 'ext4') {
     faults.add(
       `${TITLES[artifact]} ${oneLine(path)} is ${format.description}, not an ext4 filesystem`,
       mendOf(artifact),
@@ -97,9 +120,8 @@ async function checkDisk(
 }
 
 async function checkKernel(faults: FaultList, path: string, mendOf: MendOf): Promise<KnownKernel | null> {
-  if (!(await isUsable(faults, 'kernel', path, mendOf))) return null;
-  const kernel = await identifyKernel(path);
-  if (kernel.format !== 'unknown') return kernel;
+  const kernel = await lookInto(faults, 'kernel', path, mendOf, identifyKernel);
+  if (kernel === null || kernel.format !== 'unknown') return kernel;
   faults.add(
     `kernel ${oneLine(path)} is ${kernel.description}, not an ELF vmlinux, a bzImage or an arm64 Image`,
     mendOf('kernel'),
@@ -108,13 +130,8 @@ async function checkKernel(faults: FaultList, path: string, mendOf: MendOf): Pro
 }
 
 async function checkInitrd(faults: FaultList, path: string, mendOf: MendOf): Promise<void> {
-  if (!(await isUsable(faults, 'initrd', path, mendOf))) return;
-  const file = await open(path, 'r');
-  try {
-    if ((await file.stat()).size === 0) faults.add(`initrd ${oneLine(path)} is empty`, mendOf('initrd'));
-  } finally {
-    await file.close();
-  }
+  const found = await lookInto(faults, 'initrd', path, mendOf, stat);
+  if (found?.size === 0) faults.add(`initrd ${oneLine(path)} is empty`, mendOf('initrd'));
 }
 
 /** A tree of modules holds files, directories and links; anything else has no business there and may block a copy. */
@@ -132,10 +149,7 @@ async function checkModules(faults: FaultList, path: string, mendOf: MendOf): Pr
         }
       }
     } catch (error) {
-      faults.add(
-        `modules directory ${oneLine(directory)} cannot be read: ${oneLine(messageOf(error))}`,
-        mendOf('modules'),
-      );
+      faults.add(`modules directory ${oneLine(directory)} ${reasonOf(error)}`, mendOf('modules'));
       return;
     }
   }

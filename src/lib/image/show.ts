@@ -1,6 +1,7 @@
 import { imageById, vmNamesUsing } from '../store/images.ts';
+import { isRunAlive } from '../store/liveness.ts';
 import { reservationsOf } from '../store/reservations.ts';
-import type { Store } from '../store/store.ts';
+import type { Readings } from '../workspace.ts';
 import { type ArtifactKind, bootSetOf } from './artifacts.ts';
 import { findImage } from './find.ts';
 import { type FileSize, type ImageJson, imageJson, sizeOf } from './listing.ts';
@@ -15,7 +16,7 @@ export type ShownImage = ImageJson & {
 };
 
 /** @throws BangerError `not_found` or `usage`, as findImage */
-export function showImage(store: Store | null, ref: string): ShownImage {
+export function showImage({ store, layout }: Pick<Readings, 'store' | 'layout'>, ref: string): ShownImage {
   const row = findImage(store, ref);
   if (store === null) throw new Error('an image was found in no registry');
   const sizes: ShownImage['sizes'] = {};
@@ -27,11 +28,8 @@ export function showImage(store: Store | null, ref: string): ShownImage {
     sizes,
     base_image_exists: row.base_image_id !== null && imageById(store, row.base_image_id) !== undefined,
     vms: vmNamesUsing(store, row.id),
-    operations: reservationsOf(store, 'image', row.id).map(({ mode, operation }) => ({
-      id: operation.id,
-      kind: operation.kind,
-      image_name: operation.image_name,
-      mode,
-    })),
+    operations: reservationsOf(store, 'image', row.id)
+      .filter(({ operation }) => isRunAlive(layout.liveDir, operation.run_id))
+      .map(({ mode, operation: { id, kind, image_name } }) => ({ id, kind, image_name, mode })),
   }));
 }

@@ -1,5 +1,7 @@
-import { chmodSync, constants, rmSync } from 'node:fs';
-import { copyFile, lstat, stat } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { type BigIntStats, chmodSync, constants, rmSync } from 'node:fs';
+import { copyFile, lstat, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { errnoOf, PreflightError } from '../errors.ts';
 import { oneLine } from '../text.ts';
 import { run } from './process.ts';
@@ -7,33 +9,41 @@ import { run } from './process.ts';
 /** How a copy was made: by sharing extents, or byte by byte. */
 export type CloneMethod = 'reflink' | 'copy';
 
-/** What FICLONE answers where extents cannot be shared (ioctl_ficlone(2)). */
-const NO_REFLINK = new Set(['EOPNOTSUPP', 'ENOTSUP', 'EXDEV', 'EINVAL', 'ENOTTY', 'ENOSYS', 'EPERM']);
-
 /**
  * Copies a file to a new path (mode 0600), sharing extents where the filesystem can, else keeping holes.
- * @throws PreflightError when the source's size, mtime or ctime changed meanwhile
+ * @throws PreflightError when the source's size, mtime or ctime changed meanwhile, or it is gone
  */
 export async function cloneFile(source: string, target: string, signal: AbortSignal): Promise<CloneMethod> {
   signal.throwIfAborted();
-  const before = await identityOf(source);
+  const before = await identify(source);
+  const outcome = await copyOnce(source, target, signal).catch((error: unknown) => ({ error }));
+  // Why a copy failed matters less than that its source is being written to.
+  if (!signal.aborted && (await identify(source)) !== before) {
+    rmSync(target, { force: true });
+    throw sourceChanged(source);
+  }
+  if (typeof outcome === 'object') throw outcome.error;
+  return outcome;
+}
+
+async function copyOnce(source: string, target: string, signal: AbortSignal): Promise<CloneMethod> {
   const method = (await shareExtents(source, target)) ? 'reflink' : 'copy';
   if (method === 'copy') {
     // auto: copy_file_range(2) and SEEK_HOLE where there are; holes stay holes without reading every block for zeros.
     await run('cp', ['--reflink=auto', '--sparse=auto', '--', source, target], { signal });
   }
   chmodSync(target, 0o600);
-  const after = await identityOf(source);
-  if (before !== after) {
-    rmSync(target, { force: true });
-    throw new PreflightError('copy', [
-      {
-        message: `${oneLine(source)} changed while it was being copied`,
-        mend: 'stop whatever writes to it (a running VM?), then run the command again',
-      },
-    ]);
-  }
   return method;
+}
+
+/** A source that is not what it was when its copy began. */
+export function sourceChanged(source: string): PreflightError {
+  return new PreflightError('copy', [
+    {
+      message: `${oneLine(source)} changed while it was being copied`,
+      mend: 'stop whatever writes to it (a running VM?), then run the command again',
+    },
+  ]);
 }
 
 async function shareExtents(source: string, target: string): Promise<boolean> {
@@ -41,13 +51,34 @@ async function shareExtents(source: string, target: string): Promise<boolean> {
     await copyFile(source, target, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL);
     return true;
   } catch (error) {
-    if (NO_REFLINK.has(errnoOf(error) ?? '')) return false;
-    throw error;
+    if (errnoOf(error) === undefined || errnoOf(error) === 'EEXIST') throw error;
+    // Extents cannot be shared (ioctl_ficlone(2): EOPNOTSUPP, EXDEV, …); what else may be in the way, cp puts in words.
+    return false;
   }
 }
 
-async function identityOf(path: string): Promise<string> {
-  const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
+/**
+ * What changes when a file, or anything in a directory tree, is written to, replaced, added or removed: size, mtime and
+ * ctime of each; of what is gone or closed to us, the reason. The path itself may be a symbolic link; those in a tree
+ * stand for themselves.
+ */
+export async function identify(path: string): Promise<string> {
+  try {
+    const found = await stat(path, { bigint: true });
+    if (!found.isDirectory()) return identityOf(found);
+    const all = createHash('sha256').update(identityOf(found));
+    for (const name of (await readdir(path, { recursive: true })).sort()) {
+      all.update(`${name}\0`).update(identityOf(await lstat(join(path, name), { bigint: true })));
+    }
+    return all.digest('hex');
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === undefined) throw error;
+    return errno;
+  }
+}
+
+function identityOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
   return [dev, ino, size, mtimeNs, ctimeNs].join(':');
 }
 
