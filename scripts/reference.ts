@@ -13,7 +13,11 @@ interface Manifest {
 const manifest = JSON.parse(readFileSync(join(root, 'oclif.manifest.json'), 'utf8')) as Manifest;
 const commands = Object.entries(manifest.commands)
   .filter(([, { hidden }]) => !hidden)
-  .map(([id, { summary = '' }]) => ({ name: ['banger', ...id.split(':')].join(' '), words: id.split(':'), summary }))
+  .map(([id, { summary = '' }]) => ({
+    name: ['banger', ...id.split(':')].join(' '),
+    words: id.split(':'),
+    summary,
+  }))
   .sort((a, b) => a.name.localeCompare(b.name));
 
 async function helpOf(words: readonly string[]): Promise<string> {
@@ -32,7 +36,9 @@ const sections = await Promise.all(
   commands.map(async ({ name, words }) => `## ${name}\n\n\`\`\`\n${await helpOf(words)}\n\`\`\`\n`),
 );
 const reference = `# Commands\n\nWritten from each command's \`--help\` by \`npm run manifest\`.\n\n${sections.join('\n')}`;
-const rows = commands.map(({ name, summary }) => `| [\`${name}\`](docs/reference.md#${anchor(name)}) | ${summary} |\n`);
+const rows = commands.map(
+  ({ name, summary }) => `| [\`${name}\`](docs/reference.md#${anchor(name)}) | ${summary} |\n`,
+);
 const readme = readFileSync(join(root, 'README.md'), 'utf8').replace(
   TABLE,
   (_, before: string, after: string) => `${before}| | |\n|---|---|\n${rows.join('')}${after}`,

@@ -1,8 +1,8 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { benchBuild } from './build.ts';
 import { benchList } from './list.ts';
-import { type Bench, quote, type Ratio } from './measure.ts';
+import { type Bench, commandLine, type Ratio } from './measure.ts';
 import { benchPromoteOnExt4, benchPromoteOnXfs } from './promote.ts';
 
 const REPOSITORY = resolve(import.meta.dirname, '../..');
@@ -18,7 +18,7 @@ const BENCHES: Readonly<Record<string, (bench: Bench) => Promise<Ratio[]>>> = {
 function report({ title, over, value, limit }: Ratio): string {
   const met = value <= limit;
   const verdict = met ? 'ok' : `missed by ${(value - limit).toFixed(2)}`;
-  return `${title.padEnd(36)} / ${over.padEnd(22)} ${value.toFixed(2).padStart(5)}  at most ${limit}  ${verdict}\n`;
+  return `${title.padEnd(38)} / ${over.padEnd(12)} ${value.toFixed(2).padStart(5)}  at most ${limit}  ${verdict}\n`;
 }
 
 const wanted = process.argv.slice(2);
@@ -30,8 +30,10 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 await mkdir(CACHE, { recursive: true });
-const work = await mkdtemp(join(CACHE, 'work-'));
-const banger = `${quote(process.execPath)} ${quote(join(REPOSITORY, 'bin/run.js'))}`;
+// On a disk, which /tmp may not be, and open to the ordinary user.
+const work = await mkdtemp('/var/tmp/banger-bench-');
+await chmod(work, 0o755);
+const banger = commandLine(REPOSITORY);
 const ratios: Ratio[] = [];
 try {
   for (const [name, bench] of Object.entries(BENCHES)) {

@@ -29,6 +29,11 @@ export function quote(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
+/** The command line of the program in a directory, quoted for a shell. */
+export function commandLine(program: string): string {
+  return `${quote(join(program, 'node_modules/node/bin/node'))} ${quote(join(program, 'bin/run.js'))}`;
+}
+
 /** Medians in seconds, in the order given, all measured by one hyperfine. */
 export async function measure(
   { work }: Bench,

@@ -1,14 +1,9 @@
-import { cp, mkdir } from 'node:fs/promises';
 import { userInfo } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { run } from '../../src/lib/system/process.ts';
+import { programFor, REPOSITORY } from './program.ts';
 import { makeRunDirectory, removeForgottenRunDirectories, removeRunDirectory } from './run-directory.ts';
 import { type Account, createTestUser, removeForgottenTestUsers, removeTestUser } from './test-user.ts';
-
-const REPOSITORY = resolve(import.meta.dirname, '../..');
-/** What the program needs to run. */
-const PROGRAM = ['bin', 'dist', 'node_modules', 'package.json'];
 
 /** What all test files of one run share. */
 export interface TestRun {
@@ -26,23 +21,6 @@ declare module 'vitest' {
   interface ProvidedContext {
     testRun: TestRun;
   }
-}
-
-async function mayRead(account: Account, path: string): Promise<boolean> {
-  const identity = ['--reuid', String(account.uid), '--regid', String(account.gid), '--clear-groups'];
-  const { exitCode } = await run('setpriv', [...identity, 'test', '-r', path], { okExit: 'any' });
-  return exitCode === 0;
-}
-
-/** The repository, or a copy of the program where the repository is private to root. */
-async function programFor(user: Account, directory: string): Promise<string> {
-  if (await mayRead(user, join(REPOSITORY, 'package.json'))) return REPOSITORY;
-  const program = join(directory, 'program');
-  await mkdir(program);
-  for (const part of PROGRAM) {
-    await cp(join(REPOSITORY, part), join(program, part), { recursive: true, verbatimSymlinks: true });
-  }
-  return program;
 }
 
 /** Everything is removed whatever fails first; what had to be forced fails the run. */
