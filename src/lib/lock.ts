@@ -86,10 +86,20 @@ function held(store: Store, layout: Layout, epoch: number): HeldLock {
       if (released) return;
       released = true;
       store.write(() => {
-        if (clearLock(store, epoch)) lockfile.unlockSync(layout.lockTarget, { realpath: false });
+        if (clearLock(store, epoch)) removeLockDirectory(layout);
       });
     },
   };
+}
+
+/** Only decoration: whatever a hand has put in its place must not keep the lock from being released. */
+function removeLockDirectory(layout: Layout): void {
+  try {
+    lockfile.unlockSync(layout.lockTarget, { realpath: false });
+  } catch {
+    // It is no empty directory any more; what it is, is removed all the same, or that fails.
+    rmSync(`${layout.lockTarget}.lock`, { recursive: true, force: true });
+  }
 }
 
 function describeHolder({ holder, acquired_at }: LockState): string {

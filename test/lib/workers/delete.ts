@@ -1,0 +1,16 @@
+import { deleteImages } from '../../../src/lib/image/delete.ts';
+import { open, say, until, work } from './protocol.ts';
+
+const [, , stateDir = '', name = ''] = process.argv;
+
+await work(async () => {
+  const workspace = await open(stateDir, { command: `banger image delete ${name}` });
+  try {
+    say('ready');
+    await until('go');
+    await deleteImages(workspace, [name]);
+    say('deleted');
+  } finally {
+    workspace.close();
+  }
+});
