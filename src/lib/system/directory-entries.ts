@@ -9,7 +9,7 @@ export interface DirectoryEntry {
   name: Buffer;
 }
 
-const ROOT_INODE = 2;
+export const ROOT_INODE = 2;
 const EXTENT_MAGIC = 0xf30a;
 const MAX_EXTENT_DEPTH = 5;
 const DIRECT_BLOCKS = 12;

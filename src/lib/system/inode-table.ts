@@ -125,6 +125,8 @@ function parseInode(number: number, inode: Buffer): TableInode {
 export class InodeTable {
   readonly path: string;
   readonly blockSize: number;
+  /** Whether inodes have room for them (inodes.rst, i_crtime). */
+  readonly hasCreationTimes: boolean;
   readonly #file: RegularFile;
   readonly #layout: Layout;
 
@@ -139,6 +141,7 @@ export class InodeTable {
       throw error;
     }
     this.blockSize = this.#layout.blockSize;
+    this.hasCreationTimes = this.#layout.inodeSize > 128;
   }
 
   close(): void {

@@ -1,4 +1,4 @@
-import { BangerError } from '../errors.ts';
+import { BangerError, PreflightError } from '../errors.ts';
 import { oneLine } from '../text.ts';
 import { lastLines, type ProcessResult, type RunningProcess, start } from './process.ts';
 
@@ -93,10 +93,11 @@ const NAMESPACES = ['--mount', '--pid', '--fork', '--kill-child=KILL', '--propag
 
 /**
  * Mounts an image in namespaces of its own.
- * @throws BangerError `tool_failed` when they or the mount could not be made.
+ * @throws BangerError `tool_failed` when they or the mount could not be made; `preflight_failed` without a loop device.
  */
 export async function startHolder(options: HolderOptions): Promise<Holder> {
   const { kind, image, mountpoint, signal, onLine } = options;
+  signal.throwIfAborted();
   const users = process.geteuid?.() === 0 ? [] : ['--map-auto', '--map-root-user'];
   const mountOptions = {
     loop: LOOP_OPTIONS,
@@ -117,12 +118,15 @@ export async function startHolder(options: HolderOptions): Promise<Holder> {
   );
   // A holder that has died makes writing to it fail; `ended` is what tells.
   child.stdin?.on('error', () => {});
+  let over = false;
   const kill = (): void => {
-    child.kill('SIGKILL');
+    // Its number may be another's by then.
+    if (!over) child.kill('SIGKILL');
     child.stdin?.end();
   };
   signal.addEventListener('abort', kill, { once: true });
   const ended = child.exited.then((result) => {
+    over = true;
     signal.removeEventListener('abort', kill);
     protocol.end();
     return result;
@@ -153,9 +157,10 @@ function makeHolder(
       child.stdin?.end('unmount\n');
       const result = await ended;
       if (result.exitCode !== 0 || protocol.status !== 0) {
-        const said = lastLines(result.stderr, 5).map(oneLine).join('\n');
         const status = protocol.status ?? result.exitCode;
-        throw new BangerError('tool_failed', `${image}: could not be unmounted (status ${status}): ${said}`, {
+        const said = complaints(result);
+        const why = said === '' ? '' : `: ${said}`;
+        throw new BangerError('tool_failed', `${image}: could not be unmounted (status ${status})${why}`, {
           details: { status },
         });
       }
@@ -207,9 +212,28 @@ class HolderLines {
   }
 }
 
+function complaints({ stderr }: ProcessResult): string {
+  return lastLines(stderr, 5)
+    .filter((line) => !USUAL_COMPLAINT.test(line))
+    .map(oneLine)
+    .join('\n');
+}
+
+/** What mount(8) says when there is no free loop device and none can be made. */
+const NO_LOOP_DEVICE = /failed to setup loop device|could not find any free loop device/u;
+
 function mountFailed(image: string, result: ProcessResult): BangerError {
-  const said = lastLines(result.stderr, 5).map(oneLine).join('\n');
-  return new BangerError('tool_failed', `${image}: could not be mounted: ${said}`, {
+  const said = complaints(result);
+  if (NO_LOOP_DEVICE.test(said)) {
+    return new PreflightError(image, [
+      {
+        message: `no loop device is free and none can be made: ${said}`,
+        mend: 'losetup --list',
+      },
+    ]);
+  }
+  const why = said === '' ? `unshare ended with status ${result.exitCode}` : said;
+  return new BangerError('tool_failed', `${image}: could not be mounted: ${why}`, {
     hints: ['banger doctor'],
     details: { status: result.exitCode },
   });

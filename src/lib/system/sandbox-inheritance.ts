@@ -1,9 +1,15 @@
-import { type DirectoryEntry, directoryEntries, directoryPath, readFileAt } from './directory-entries.ts';
+import {
+  type DirectoryEntry,
+  directoryEntries,
+  directoryPath,
+  ROOT_INODE,
+  readFileAt,
+} from './directory-entries.ts';
 import { InodeTable, type TableInode } from './inode-table.ts';
 
 // What fuse2fs leaves undone: a new entry of a setgid directory should have the directory's group (inode(7)), but gets
 // its maker's; and the kernel takes setuid and setgid from a file that a mapped root writes to. Both are looked for in
-// the image file itself, where fuse2fs has put everything by the time a step has ended.
+// the image file itself, into which fuse2fs must have flushed what it holds back.
 
 const SETUID = 0o4000;
 const SETGID = 0o2000;
@@ -11,6 +17,8 @@ const TYPE_MASK = 0xf000;
 const DIRECTORY = 0x4000;
 const REGULAR = 0x8000;
 const MAX_PASSWD_BYTES = 1024 * 1024;
+/** How far the kernel's coarse clock, which touch(1) sets times by, may be behind fuse2fs's, in milliseconds. */
+const CLOCKS_APART = 20;
 
 export interface GroupRepair {
   /** From the root of the image, without a leading slash: any bytes. */
@@ -31,9 +39,12 @@ export interface Inheritance {
 /** Files that were setuid or setgid when they were last looked at. */
 export type PrivilegedFiles = Map<number, { mode: number; uid: number; created: number | null }>;
 
-/** All setuid and setgid files of an image. */
-export function privilegedFiles(image: string): PrivilegedFiles {
-  return withTable(image, (table) => recordPrivileged(table, new Map(), Number.NEGATIVE_INFINITY));
+/** All setuid and setgid files of an image, and whether it can tell what is new. */
+export function privilegedFiles(image: string): { files: PrivilegedFiles; hasCreationTimes: boolean } {
+  return withTable(image, (table) => ({
+    files: recordPrivileged(table, new Map(), Number.NEGATIVE_INFINITY),
+    hasCreationTimes: table.hasCreationTimes,
+  }));
 }
 
 function recordPrivileged(table: InodeTable, files: PrivilegedFiles, since: number): PrivilegedFiles {
@@ -42,6 +53,24 @@ function recordPrivileged(table: InodeTable, files: PrivilegedFiles, since: numb
     else files.delete(number);
   }
   return files;
+}
+
+/** Paths of some regular files of plain names, relative to the root, from the top. */
+export function someFiles(image: string, count: number): string[] {
+  return withTable(image, (table) => {
+    const found: string[] = [];
+    const todo = [{ number: ROOT_INODE, path: '.' }];
+    for (let next = todo.shift(); next !== undefined && found.length < count; next = todo.shift()) {
+      for (const { inode, name } of directoryEntries(table, table.inode(next.number))) {
+        const path = `${next.path}/${name.toString('latin1')}`;
+        if (!/^[\w./-]*\w$/u.test(path)) continue;
+        const { type } = table.inode(inode);
+        if (type === 'directory') todo.push({ number: inode, path });
+        else if (type === 'regular' && found.push(path) === count) break;
+      }
+    }
+    return found;
+  });
 }
 
 /**
@@ -151,7 +180,7 @@ class Heirs {
     const child = this.#table.inode(inode);
     if (child.created === null || child.created < this.#since || child.gid === gid) return null;
     if (child.gid !== this.#groupOf(child.uid)) return null;
-    if (child.modified < child.created) {
+    if (child.modified < child.created - CLOCKS_APART) {
       this.#restored.add(inode);
       return null;
     }

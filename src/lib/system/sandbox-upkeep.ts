@@ -6,6 +6,7 @@ import {
   type GroupRepair,
   type PrivilegedFiles,
   privilegedFiles,
+  someFiles,
 } from './sandbox-inheritance.ts';
 
 export interface UpkeepOptions {
@@ -16,16 +17,22 @@ export interface UpkeepOptions {
 
 /** How many paths a note names. */
 const NAMED = 10;
+/** How many files are tried for a flush: a step may have removed some. */
+const CANDIDATES = 4;
 
 /** What fuse2fs leaves undone, mended after each step and once more before the end. Made before the image is mounted. */
 export class FuseUpkeep {
   readonly #options: UpkeepOptions;
   readonly #privileged: PrivilegedFiles;
-  #since = Date.now();
+  #since = thisSecond();
 
   constructor(options: UpkeepOptions) {
     this.#options = options;
-    this.#privileged = privilegedFiles(options.image);
+    const { files, hasCreationTimes } = privilegedFiles(options.image);
+    this.#privileged = files;
+    if (!hasCreationTimes) {
+      this.#tell('its inodes are too small for creation times: setgid directories hand down no group');
+    }
   }
 
   /**
@@ -34,7 +41,8 @@ export class FuseUpkeep {
    */
   async mend(entry: Entry): Promise<void> {
     const since = this.#since;
-    this.#since = Date.now();
+    this.#since = thisSecond();
+    await flush(entry, this.#options);
     const { repairs, stripped, restored } = examineInheritance(this.#options.image, since, this.#privileged);
     if (repairs.length > 0) {
       await setGroups(entry, this.#options.mountpoint, repairs);
@@ -57,6 +65,27 @@ export class FuseUpkeep {
     const list = paths.length === 0 ? '' : `: ${named.join(' ')}${more}`;
     this.#options.onLine?.(oneLine(`note: ${text}${list}`));
   }
+}
+
+/** In milliseconds. fuse2fs gives new directories and symbolic links times in whole seconds. */
+function thisSecond(): number {
+  return Math.floor(Date.now() / 1000) * 1000;
+}
+
+/**
+ * Has fuse2fs write its last blocks into the file. It does so for an fsync of what is open for writing, not for one of
+ * a directory or by sync(1): any file will do, which is not changed, and where there is none one is made for it.
+ */
+const FLUSH_SCRIPT = `
+cd -- "$1" && shift || exit 1
+for file; do
+  [ -f "$file" ] && [ ! -L "$file" ] && dd if=/dev/null of="$file" conv=notrunc,nocreat,fsync status=none && exit
+done
+dd if=/dev/null of=.banger-flush conv=fsync status=none && rm .banger-flush
+`;
+
+async function flush(entry: Entry, { image, mountpoint }: UpkeepOptions): Promise<void> {
+  await entry.runTool('/bin/sh', ['-c', FLUSH_SCRIPT, 'sh', mountpoint, ...someFiles(image, CANDIDATES)]);
 }
 
 /** Sets groups, then the modes that this cleared. Paths go in on stdin: they may be many, and any bytes. */

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { BangerError, PreflightError } from '../errors.ts';
 import type { ProcessResult, RunOptions } from './process.ts';
 import { enterHolder } from './sandbox-entry.ts';
@@ -53,6 +54,11 @@ export interface Sandbox {
   abandon(): Promise<void>;
 }
 
+/** Exit status of what SIGKILL ended. */
+const KILLED = 137;
+/** How long the news of a killed holder may take after that, in milliseconds. */
+const KILL_NEWS_MS = 200;
+
 /**
  * Mounts an ext4 image in private namespaces, to run steps in it and tools on it.
  * @throws BangerError `preflight_failed` with every fault when the machine lacks something; `tool_failed` when the image
@@ -84,6 +90,7 @@ function makeSandbox(
   const { image, mountpoint, network, signal } = options;
   const entry = enterHolder(holder, signal);
   const notes = new LimitNotes(kind, (note) => options.onLine?.(note));
+  let toolsRan = false;
   const requireMounted = (): void => {
     const failure = holder.failure();
     if (failure !== null) throw new BangerError('tool_failed', `${image}: ${failure}`);
@@ -104,18 +111,26 @@ function makeSandbox(
           },
         },
       );
+      // A killed step may be the first sign of a killed holder.
+      if (result.exitCode === KILLED) await Promise.race([holder.ended, sleep(KILL_NEWS_MS)]);
       requireMounted();
       await upkeep?.mend(entry);
       return result;
     },
     async runTool(file, args, toolOptions) {
       requireMounted();
+      toolsRan = true;
       return entry.runTool(file, args, toolOptions);
     },
     async close() {
       requireMounted();
-      await upkeep?.mend(entry);
-      await holder.unmount();
+      if (toolsRan) await upkeep?.mend(entry);
+      try {
+        await holder.unmount();
+      } catch (error) {
+        signal.throwIfAborted();
+        throw error;
+      }
     },
     abandon: () => holder.kill(),
   };
