@@ -1,7 +1,9 @@
-// Writes the reference of commands, docs/reference.md and the table in README.md, from what the program's help says.
+// Writes what the program says of itself: docs/reference.md and the table in README.md from its help, and
+// docs/sandbox-limits.md from what it knows that a build cannot do.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { run } from '../src/lib/system/process.ts';
+import { limitsFor } from '../src/lib/system/sandbox-limits.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const TABLE = /(<!-- commands: written by npm run manifest -->\n)[\s\S]*?(<!-- end of commands -->)/u;
@@ -44,7 +46,25 @@ const readme = readFileSync(join(root, 'README.md'), 'utf8').replace(
   (_, before: string, after: string) => `${before}| | |\n|---|---|\n${rows.join('')}${after}`,
 );
 
+const limits = (wanted: 'fuse' | 'all'): string =>
+  limitsFor('fuse')
+    .filter((limit) => limit.for === wanted)
+    .map(({ what }) => `- ${what}\n`)
+    .join('');
+const limitsPage = `# What a build cannot do
+
+The steps of a build run in a sandbox, not in a VM. A build's log says so when a step runs into one of these;
+\`banger doctor\` lists the second kind. Written by \`npm run manifest\`.
+
+## Whoever builds
+
+${limits('all')}
+## When an ordinary user builds, through fuse2fs
+
+${limits('fuse')}`;
+
 const stale = [
+  { file: 'docs/sandbox-limits.md', text: limitsPage },
   { file: 'docs/reference.md', text: reference },
   { file: 'README.md', text: readme },
 ].filter(({ file, text }) => {

@@ -7,15 +7,13 @@ import {
   readSysctl,
   subordinateIds,
 } from '../system/preflight.ts';
+import { limitsFor } from '../system/sandbox-limits.ts';
 import { oneLine } from '../text.ts';
-import { asRoot, type Finding, fail, ok, type Patient } from './finding.ts';
+import { asRoot, type Finding, fail, ok, type Patient, warn } from './finding.ts';
 
 /** A guest has 65536 ids; the user's own is its root, so that many others are wanted at least. */
 const WANTED_IDS = 65_535;
 const RANGE = 65_536;
-
-/** What images mounted by fuse2fs cannot hold or do (see docs/architecture.md). */
-const FUSE_LIMITS = 'ACLs, trusted.* xattrs, device nodes, chattr flags, O_TMPFILE, ids above 65535';
 
 /** What the builder's sandbox needs of the kernel. */
 export async function examineSandbox(patient: Patient, signal?: AbortSignal): Promise<Finding[]> {
@@ -25,8 +23,15 @@ export async function examineSandbox(patient: Patient, signal?: AbortSignal): Pr
     await examineMappers(),
     await examineNamespaces(patient, signal),
     await examineFuse(),
-    ok('FUSE limits', `an ordinary user's builds have no ${FUSE_LIMITS}`),
+    ...fuseLimits(),
   ];
+}
+
+/** What root's builds can and an ordinary user's cannot. */
+function fuseLimits(): Finding[] {
+  return limitsFor('fuse')
+    .filter((limit) => limit.for === 'fuse')
+    .map(({ what }) => warn('fuse2fs limit', `in your builds ${what}`));
 }
 
 async function examineNamespaces(patient: Patient, signal?: AbortSignal): Promise<Finding> {
