@@ -14,7 +14,11 @@ export function workSeedSize(contentBytes: number): number {
  * Makes the work seed: an ext4 of the guest's /root as it stands in the mounted rootfs. A guest whose /root is missing,
  * or is a link (which would lead into the host from here), gets an empty one.
  */
-export async function makeWorkSeed(sandbox: Sandbox, target: string, signal: AbortSignal): Promise<void> {
+export async function makeWorkSeed(
+  sandbox: Pick<Sandbox, 'root' | 'runTool'>,
+  target: string,
+  signal: AbortSignal,
+): Promise<void> {
   const home = `${sandbox.root}/root`;
   const { stdout } = await sandbox.runTool(
     'find',
