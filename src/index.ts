@@ -1,5 +1,6 @@
 import type { Hook } from '@oclif/core';
 import Doctor from './commands/doctor.ts';
+import ImageBootstrap from './commands/image/bootstrap.ts';
 import ImageBuild from './commands/image/build.ts';
 import ImageDelete from './commands/image/delete.ts';
 import ImageList from './commands/image/list.ts';
@@ -15,6 +16,7 @@ import { BangerError } from './lib/errors.ts';
 /** Every command by its id. A test compares this table with the files in commands/. */
 export const COMMANDS = {
   doctor: Doctor,
+  'image:bootstrap': ImageBootstrap,
   'image:build': ImageBuild,
   'image:delete': ImageDelete,
   'image:list': ImageList,

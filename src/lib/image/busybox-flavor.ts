@@ -1,0 +1,119 @@
+import { chmod, chown, copyFile, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
+import { FaultList, PreflightError } from '../errors.ts';
+import { ARTIFACT_FILES } from '../layout.ts';
+import { cloneFile } from '../system/clone.ts';
+import { makeExt4, type RunTool } from '../system/ext4.ts';
+import { run } from '../system/process.ts';
+import { formatBytes } from '../text.ts';
+import type { Assembled, Flavor, FlavorContext } from './bootstrap.ts';
+import { GUEST_DIRECTORIES, GUEST_FILES, GUEST_LINKS } from './busybox-guest.ts';
+import { checkKernel, findHostKernel } from './host-kernel.ts';
+import { findStaticBusybox } from './static-busybox.ts';
+import { makeWorkSeed } from './work-seed.ts';
+
+export interface BusyboxOptions {
+  /** Of the root filesystem, in bytes. */
+  size: number;
+  /** The newest in /boot when absent. */
+  kernel?: string | undefined;
+  /** How the caller tells a user to give others. */
+  mends: { kernel: string; size: string };
+}
+
+const MIB = 2 ** 20;
+export const BUSYBOX_SIZE = 64 * MIB;
+/** busybox itself, inode tables, and the least journal that ext4 has. */
+const LEAST_SIZE = 16 * MIB;
+
+/**
+ * A few MiB from this machine's static busybox: boots to a shell on the console, gets an address, mounts the work
+ * seed. For kernels with their drivers built in; it has no initrd and no modules. No network is needed to make it.
+ */
+export function busyboxFlavor(options: BusyboxOptions): Flavor {
+  let found: { busybox: string; kernel: string } | undefined;
+  return {
+    async check() {
+      found = await check(options);
+    },
+    async assemble(context) {
+      if (found === undefined) throw new Error('a flavor is checked before it is assembled');
+      return assemble(options, found, context);
+    },
+  };
+}
+
+/** @throws PreflightError listing everything that is missing at once */
+async function check(options: BusyboxOptions): Promise<{ busybox: string; kernel: string }> {
+  const { size, mends } = options;
+  const faults = new FaultList();
+  if (size < LEAST_SIZE) {
+    faults.add(`${formatBytes(size)} is too small: busybox wants ${formatBytes(LEAST_SIZE)}`, mends.size);
+  }
+  const busybox = await findStaticBusybox().catch((error: unknown) => {
+    if (!(error instanceof PreflightError)) throw error;
+    for (const { message, mend } of error.faults) faults.add(message, mend);
+    return '';
+  });
+  const kernel = options.kernel ?? (await findHostKernel(faults, mends.kernel)) ?? '';
+  if (kernel !== '') await checkKernel(faults, kernel, mends.kernel);
+  faults.throwIfAny('bootstrap busybox');
+  return { busybox, kernel };
+}
+
+async function assemble(
+  { size }: BusyboxOptions,
+  { busybox, kernel }: { busybox: string; kernel: string },
+  { stageDir, signal, onLine }: FlavorContext,
+): Promise<Assembled> {
+  const tree = join(stageDir, 'bootstrap');
+  try {
+    onLine(`busybox: ${busybox}`);
+    await layOut(tree, busybox, signal);
+    const runTool = asGuestRoot(signal);
+    await makeExt4(join(stageDir, ARTIFACT_FILES.rootfs), {
+      sizeBytes: size,
+      label: 'rootfs',
+      fromDirectory: tree,
+      runTool,
+      signal,
+    });
+    await makeWorkSeed({ root: tree, runTool }, join(stageDir, ARTIFACT_FILES.workSeed), signal);
+  } finally {
+    await rm(tree, { recursive: true, force: true });
+  }
+  onLine(`kernel: ${kernel}`);
+  await cloneFile(kernel, join(stageDir, ARTIFACT_FILES.kernel), signal);
+  return { initrd: false, modules: false, preset: null, packages: [], presetPackages: [] };
+}
+
+/** The guest's tree. Modes are set, not left to the umask. */
+async function layOut(tree: string, busybox: string, signal: AbortSignal): Promise<void> {
+  await mkdir(tree);
+  // Below a setgid directory it would have a group that is not mapped to root's.
+  await chown(tree, process.geteuid?.() ?? -1, process.getegid?.() ?? -1);
+  await chmod(tree, 0o755);
+  for (const [path, mode] of GUEST_DIRECTORIES) {
+    await mkdir(join(tree, path));
+    await chmod(join(tree, path), mode);
+  }
+  await copyFile(busybox, join(tree, 'bin/busybox'));
+  await chmod(join(tree, 'bin/busybox'), 0o755);
+  const { stdout } = await run(busybox, ['--list-full'], { signal });
+  for (const applet of stdout.split('\n').filter((line) => line !== '' && line !== 'bin/busybox')) {
+    await symlink(relative(dirname(applet), 'bin/busybox'), join(tree, applet));
+  }
+  for (const [path, target] of GUEST_LINKS) await symlink(target, join(tree, path));
+  for (const [path, mode, content] of GUEST_FILES) {
+    await writeFile(join(tree, path), content);
+    await chmod(join(tree, path), mode);
+  }
+}
+
+/** Runs a tool so that our own files are root's to it; that takes a user namespace, but no subordinate ids. */
+function asGuestRoot(signal: AbortSignal): RunTool {
+  if (process.geteuid?.() === 0) return (file, args, options) => run(file, args, { signal, ...options });
+  // setpriv anew, because a change of credentials clears what process.ts has set.
+  const prefix = ['--map-root-user', '--', 'setpriv', '--pdeathsig', 'KILL', '--'];
+  return (file, args, options) => run('unshare', [...prefix, file, ...args], { signal, ...options });
+}
