@@ -1,4 +1,4 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { appendFileSync, closeSync, openSync } from 'node:fs';
 import { messageOf } from './errors.ts';
 import { stripControl } from './text.ts';
 
@@ -24,7 +24,8 @@ export class BuildLog {
   write(line: string): void {
     const time = new Date().toISOString().slice(11, 23);
     try {
-      writeSync(this.#file, `${time} ${stripControl(line)}\n`);
+      // Not writeSync, which may write a part and call it a success.
+      appendFileSync(this.#file, `${time} ${stripControl(line)}\n`);
     } catch (error) {
       this.#failure ??= `the log ${this.path} is not whole: ${messageOf(error)}`;
     }

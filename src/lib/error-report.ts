@@ -1,5 +1,5 @@
 import { styleText } from 'node:util';
-import { BangerError, type ErrorOptions, messageOf, PreflightError } from './errors.ts';
+import { BangerError, type ErrorOptions, errnoOf, messageOf, PreflightError } from './errors.ts';
 import { nearestTo } from './nearest.ts';
 import { formatJson, oneLine, stripControl } from './text.ts';
 
@@ -24,11 +24,42 @@ export function toBangerError(
       cause: thrown,
     });
   }
+  const refusal = systemRefusal(thrown);
+  if (refusal) return refusal;
   const options: ErrorOptions = {
     cause: thrown,
     hints: ['this is a bug in banger: report it with the command that you ran'],
   };
   return new BangerError('internal', `unexpected: ${messageOf(thrown)}`, options);
+}
+
+const MAKE_ROOM = 'make room: banger image list --sort size, then banger image delete NAME';
+const CHECK_RIGHTS = 'check owner and mode of what is named';
+/** What the system says no to (errno(3)), and what mends it. */
+const REFUSALS: Readonly<Record<string, string>> = {
+  ENOSPC: MAKE_ROOM,
+  EDQUOT: MAKE_ROOM,
+  EACCES: CHECK_RIGHTS,
+  EPERM: CHECK_RIGHTS,
+  EROFS: 'choose another place: --state-dir DIR',
+  EMFILE: 'allow more open files: ulimit -n 4096',
+  ENFILE: 'end programs that have many files open: lsof',
+  ENOMEM: 'end programs that take much memory: free -h',
+};
+
+/** A system call that was refused, or a device that failed: no bug of ours. */
+function systemRefusal(thrown: unknown): BangerError | undefined {
+  const errno = errnoOf(thrown) ?? '';
+  if (errno === 'EIO') {
+    return new BangerError('tool_failed', `the disk returned an error: ${messageOf(thrown)}`, {
+      hints: ['dmesg | tail'],
+      cause: thrown,
+    });
+  }
+  const mend = REFUSALS[errno];
+  return mend === undefined
+    ? undefined
+    : new BangerError('preflight_failed', messageOf(thrown), { hints: [mend], cause: thrown });
 }
 
 /** oclif's complaints about flags and arguments, in the words of the other messages. */
@@ -79,7 +110,9 @@ export function errorText(error: BangerError, stream: { isTTY?: boolean }): stri
     const faults = error.faults.map(
       ({ message, mend }) => `  - ${stripControl(message)}\n${hint('    ', mend)}`,
     );
-    return `${heading} ${stripControl(error.summary)}\n${faults.join('')}`;
+    const mends = new Set(error.faults.map(({ mend }) => mend));
+    const more = error.hints.filter((text) => !mends.has(text)).map((text) => hint('  ', text));
+    return `${heading} ${stripControl(error.summary)}\n${faults.join('')}${more.join('')}`;
   }
   return `${heading} ${stripControl(error.message)}\n${error.hints.map((text) => hint('  ', text)).join('')}`;
 }

@@ -30,8 +30,8 @@ export class BangerError extends Error {
   override readonly name: string = 'BangerError';
   readonly code: ErrorCode;
   readonly exitCode: number;
-  readonly hints: readonly string[];
-  readonly details: Readonly<Record<string, unknown>>;
+  hints: readonly string[];
+  details: Readonly<Record<string, unknown>>;
 
   constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -39,6 +39,13 @@ export class BangerError extends Error {
     this.exitCode = options.exitCode ?? EXIT_CODES[code];
     this.hints = options.hints ?? [];
     this.details = options.details ?? {};
+  }
+
+  /** Adds what only a caller further up knows to do, or to tell. */
+  annotate({ hints = [], details = {} }: Pick<ErrorOptions, 'hints' | 'details'>): this {
+    this.hints = [...this.hints, ...hints];
+    this.details = { ...this.details, ...details };
+    return this;
   }
 }
 

@@ -1,8 +1,7 @@
-import { existsSync } from 'node:fs';
 import { BangerError, CancelledError, messageOf } from './errors.ts';
 import { newId, shortId } from './id.ts';
 import { removeDirectory, setAside } from './recovery.ts';
-import { UnknownCommitError } from './store/errors.ts';
+import { isBusyError, UnknownCommitError } from './store/errors.ts';
 import { imageByName } from './store/images.ts';
 import {
   addEvent,
@@ -10,12 +9,14 @@ import {
   finishOperation,
   insertOperation,
   isCancelRequested,
+  operationById,
   planImage,
 } from './store/operations.ts';
 import { insertReservations, type Reservation, type Reserved, reservationsOf } from './store/reservations.ts';
 import type { ImageRow, OperationKind, OperationRow } from './store/schema.ts';
 import type { Store } from './store/store.ts';
 import { renameDurably, syncTree } from './system/durable.ts';
+import { isThere } from './system/filesystem.ts';
 import { formatDuration, oneLine } from './text.ts';
 import type { Workspace, WorkspaceLock } from './workspace.ts';
 
@@ -67,7 +68,7 @@ export function assertImageFree(store: Store, image: ImageRow, mode: Reservation
 
 /** Throws when a directory stands where an image is to be published (exit 11): it is not ours to replace. */
 export function assertArtifactDirFree(path: string): void {
-  if (!existsSync(path)) return;
+  if (!isThere(path)) return;
   throw new BangerError('corrupt', `${path} exists already, but no image has it`, {
     hints: ['banger check --repair'],
   });
@@ -136,7 +137,10 @@ export class Operation {
   readonly signal: AbortSignal;
   readonly #workspace: Workspace;
   readonly #poll: NodeJS.Timeout;
-  #published: { lock: WorkspaceLock } | undefined;
+  /** Held from the rename to the row. */
+  #lock: WorkspaceLock | undefined;
+  /** Whether the rename was tried: what stands in its place since may be ours. */
+  #renaming = false;
   #stage: string | null = null;
 
   /** Phase 1: decides and reserves under the lock. `decide` runs inside the transaction. */
@@ -144,8 +148,9 @@ export class Operation {
     workspace: Workspace,
     decide: () => T,
   ): Promise<{ operation: Operation; decided: T }> {
-    const { row, decided } = await workspace.locked(() =>
+    const { row, decided } = await workspace.locked((lock) =>
       workspace.store.write(() => {
+        lock.assertOurs();
         const decision = decide();
         return { row: recordOperation(workspace, decision.plan), decided: decision };
       }),
@@ -157,15 +162,45 @@ export class Operation {
     this.#workspace = workspace;
     this.row = row;
     const cancel = new AbortController();
-    this.#poll = setInterval(() => {
-      if (!isCancelRequested(workspace.store, row.id)) return;
-      clearInterval(this.#poll);
-      cancel.abort(
-        new CancelledError('SIGTERM', `cancelled by 'banger operation cancel ${shortId(row.id)}'`),
-      );
-    }, CANCEL_POLL_MS);
+    this.#poll = setInterval(() => this.#lookForCancel(cancel), CANCEL_POLL_MS);
     this.#poll.unref();
     this.signal = AbortSignal.any([workspace.signal, cancel.signal]);
+  }
+
+  /** A timer has nobody to throw to: a registry that cannot be read any more ends the operation as a cancel does. */
+  #lookForCancel(cancel: AbortController): void {
+    try {
+      if (!isCancelRequested(this.#workspace.store, this.row.id)) return;
+      cancel.abort(this.#cancelled());
+    } catch (error) {
+      if (isBusyError(error)) return;
+      cancel.abort(error);
+    }
+    clearInterval(this.#poll);
+  }
+
+  #cancelled(): CancelledError {
+    return new CancelledError('SIGTERM', `cancelled by 'banger operation cancel ${shortId(this.row.id)}'`);
+  }
+
+  /** The journal's row, unless somebody who took this run for dead has cleaned up after it. */
+  #ownRow(): OperationRow | undefined {
+    const row = operationById(this.#workspace.store, this.row.id);
+    return row?.state === 'running' && row.run_id === this.row.run_id ? row : undefined;
+  }
+
+  /** Throws unless a transaction that publishes may: the lock and the operation are ours. */
+  #assertOurs(lock: WorkspaceLock): OperationRow {
+    lock.assertOurs();
+    const row = this.#ownRow();
+    if (row) return row;
+    throw new BangerError(
+      'busy',
+      'another command took this run for dead and cleaned up; nothing was published',
+      {
+        hints: [`banger operation show ${shortId(this.row.id)}`, 'run the command again'],
+      },
+    );
   }
 
   enterStage(stage: string): void {
@@ -186,63 +221,70 @@ export class Operation {
     if (stage_dir === null || artifact_dir === null) throw new Error('this operation publishes no directory');
     await syncTree(stage_dir, this.signal);
     const { store } = this.#workspace;
-    const lock = await this.#workspace.lock();
-    this.#published = { lock };
+    const lock = await this.#workspace.lock(this.signal);
+    this.#lock = lock;
     // Before the plan is recorded: recovery undoes what a plan names.
     assertArtifactDirFree(artifact_dir);
     store.write(() => {
-      lock.assertOurs();
+      // The last look: whoever asked before this gets what was asked for.
+      if (this.#assertOurs(lock).cancel_requested_at !== null) throw this.#cancelled();
+      this.signal.throwIfAborted();
       planImage(store, id, JSON.stringify(planned));
     });
+    this.#renaming = true;
     renameDurably(stage_dir, artifact_dir);
   }
 
   /** Phase 3, second half: one transaction checks that the lock is still ours, writes the row and ends the operation. */
   async persist(write: (store: Store) => void): Promise<void> {
     const { store } = this.#workspace;
-    const lock = this.#published?.lock;
+    const lock = this.#lock;
     if (lock === undefined) throw new Error('persist comes after activate');
     store.write(() => {
-      lock.assertOurs();
+      this.#assertOurs(lock);
       enterStage(store, this.row.id, 'persisted');
       write(store);
       addEvent(store, this.row.id, 'persisted', 'finished');
       finishOperation(store, this.row.id, 'succeeded');
     });
-    this.#published = undefined;
+    this.#lock = undefined;
     clearInterval(this.#poll);
     await lock.release();
   }
 
   /**
    * Undoes what was made and records why. After a COMMIT of unknown outcome nothing is undone: the next holder of the
-   * lock finds out. Returns what could not be cleaned up now, for the next command to do.
+   * lock finds out. Returns what could not be cleaned up now, for the next command to do; never rejects.
    */
   async fail(error: unknown): Promise<unknown | undefined> {
     clearInterval(this.#poll);
-    const { store } = this.#workspace;
-    const { id, stage_dir, artifact_dir } = this.row;
-    const lock = this.#published?.lock;
+    const lock = this.#lock;
+    this.#lock = undefined;
     try {
-      if (error instanceof UnknownCommitError) return undefined;
-      const doomed =
-        lock && artifact_dir !== null && stage_dir !== null && !existsSync(stage_dir) ? [artifact_dir] : [];
-      if (stage_dir !== null) doomed.push(stage_dir);
-      for (const directory of setAside(doomed, id)) await removeDirectory(directory);
-      store.write(() => {
-        addEvent(store, id, this.#stage ?? this.row.kind, 'failed', messageOf(error));
-        finishOperation(
-          store,
-          id,
-          error instanceof CancelledError ? 'cancelled' : 'failed',
-          messageOf(error),
-        );
-      });
+      if (!(error instanceof UnknownCommitError)) await this.#undo(error);
       return undefined;
     } catch (left) {
       return left;
     } finally {
       await lock?.release();
     }
+  }
+
+  async #undo(error: unknown): Promise<void> {
+    const { store } = this.#workspace;
+    const { id, kind, stage_dir, artifact_dir } = this.row;
+    // In one transaction with the look at whose it is: what another has published since is not to be undone.
+    const doomed = store.write(() => {
+      const isPublished = this.#renaming && stage_dir !== null && !isThere(stage_dir);
+      const made = isPublished ? this.#ownRow() && artifact_dir : stage_dir;
+      return made ? setAside([made], id) : [];
+    });
+    for (const directory of doomed) await removeDirectory(directory);
+    store.write(() => {
+      if (!this.#ownRow()) return;
+      const state = error instanceof CancelledError ? 'cancelled' : 'failed';
+      addEvent(store, id, this.#stage ?? kind, 'failed', messageOf(error));
+      finishOperation(store, id, state, messageOf(error));
+    });
   }
 }

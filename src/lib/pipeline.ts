@@ -1,5 +1,6 @@
 import type { ListrTask } from 'listr2';
-import { BangerError, messageOf } from './errors.ts';
+import { toBangerError } from './error-report.ts';
+import { messageOf } from './errors.ts';
 import type { Operation } from './operation.ts';
 import type { ImageRow } from './store/schema.ts';
 import type { Store } from './store/store.ts';
@@ -34,7 +35,7 @@ export interface CarryOutOptions {
 
 /**
  * Carries an operation out: its stages in order, and when one fails everything undone and recorded as failed.
- * @throws what the stage threw, naming the operation's log where it has one
+ * @throws what the stage threw, with hints that name the operation's log and what is left
  */
 export async function carryOut(
   operation: Operation,
@@ -44,8 +45,14 @@ export async function carryOut(
   try {
     await runStages(operation, stages, progress);
   } catch (error) {
-    await abandon?.();
-    const left = await operation.fail(error);
+    const left: unknown[] = [];
+    try {
+      await abandon?.();
+    } catch (held) {
+      left.push(held);
+    }
+    const undone = await operation.fail(error);
+    if (undone !== undefined) left.push(undone);
     throw withContext(error, operation.row.log_path, left);
   }
 }
@@ -62,20 +69,15 @@ export function publishingStages(
   ];
 }
 
-function withContext(error: unknown, logPath: string | null, left: unknown): unknown {
-  if (logPath === null && left === undefined) return error;
-  const known = error instanceof BangerError;
-  return new BangerError(known ? error.code : 'internal', messageOf(error), {
-    hints: [
-      ...(known ? error.hints : []),
-      ...(left === undefined
-        ? []
-        : [`what is left (${messageOf(left)}) is removed by the next command that changes images`]),
-      ...(logPath === null ? [] : [`less ${logPath}`]),
-    ],
-    details: { ...(known ? error.details : {}), ...(logPath === null ? {} : { log_path: logPath }) },
-    ...(known ? { exitCode: error.exitCode } : {}),
-    cause: error,
+/** The error itself, with what there is to look at and to do; one that is not ours becomes ours. */
+function withContext(error: unknown, logPath: string | null, left: readonly unknown[]): unknown {
+  if (logPath === null && left.length === 0) return error;
+  const hints = left.map(
+    (reason) => `what is left (${messageOf(reason)}) is removed by the next command that changes images`,
+  );
+  return toBangerError(error).annotate({
+    hints: logPath === null ? hints : [...hints, `less ${logPath}`],
+    details: logPath === null ? {} : { log_path: logPath },
   });
 }
 

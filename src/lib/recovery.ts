@@ -1,18 +1,28 @@
-import { existsSync, renameSync } from 'node:fs';
+import { renameSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { asidePath, type Layout } from './layout.ts';
-import { imageById } from './store/images.ts';
+import { imageByArtifactDir, imageById } from './store/images.ts';
 import { forgetRuns, sweepDeadRuns } from './store/liveness.ts';
-import { addEvent, claimOperation, finishOperation, runningOperations } from './store/operations.ts';
+import {
+  addEvent,
+  claimOperation,
+  finishOperation,
+  planImage,
+  runningOperations,
+} from './store/operations.ts';
 import type { OperationRow } from './store/schema.ts';
 import type { Store } from './store/store.ts';
+import { syncDirectory } from './system/durable.ts';
+import { isThere } from './system/filesystem.ts';
 
 /** A dead run's operation, claimed by this one: its directories are out of the way and wait to be removed. */
 export interface Leftover {
   operation: OperationRow;
   outcome: 'interrupted' | 'succeeded';
   directories: string[];
+  /** What kept them from being moved out of the way, or from being removed; the next command tries again. */
+  failure?: unknown;
 }
 
 /**
@@ -34,46 +44,83 @@ export function claimLeftovers(store: Store, layout: Layout, runId: string): Lef
 }
 
 function settle(store: Store, layout: Layout, operation: OperationRow): Leftover {
-  const { artifact_dir, stage_dir } = operation;
-  const doomed: string[] = [];
-  let outcome: Leftover['outcome'] = operation.kind === 'delete' ? 'succeeded' : 'interrupted';
-  if (artifact_dir !== null && (operation.kind === 'delete' || operation.planned_image !== null)) {
-    const published = imageById(store, operation.image_id)?.artifact_dir === artifact_dir;
-    if (published) outcome = 'succeeded';
-    else doomed.push(artifact_dir);
+  const { id, kind, artifact_dir, stage_dir, planned_image } = operation;
+  const isPublished =
+    planned_image !== null && imageById(store, operation.image_id)?.artifact_dir === artifact_dir;
+  // While the stage directory is there, what stands in the artifact directory's place is not what we made.
+  const isUnrecorded = planned_image !== null && !isPublished && !isStaged(operation);
+  const mine = [artifact_dir, stage_dir].flatMap((path) =>
+    path !== null && isBelow(layout.imagesDir, path) ? [path] : [],
+  );
+  const doomed = mine.filter((path) => path === stage_dir || kind === 'delete' || isUnrecorded);
+  const leftover: Leftover = {
+    operation,
+    // The row of what is deleted went in the transaction that recorded the deletion.
+    outcome: kind === 'delete' || isPublished ? 'succeeded' : 'interrupted',
+    directories: [],
+  };
+  try {
+    // Whatever a tampered registry says: what an image has stays.
+    setAside(
+      doomed.filter((path) => !imageByArtifactDir(store, path)),
+      id,
+    );
+    leftover.directories = mine.map((path) => asidePath(path, id)).filter(isThere);
+    // Whoever comes after us must not undo what another has published in the same place since.
+    if (isUnrecorded) planImage(store, id, null);
+  } catch (failure) {
+    leftover.failure = failure;
   }
-  if (stage_dir !== null) doomed.push(stage_dir);
-  // A state directory that was moved, or a registry that was tampered with, must not lead us elsewhere.
-  const ours = doomed.filter((path) => dirname(path) === layout.imagesDir);
-  return { operation, outcome, directories: setAside(ours, operation.id) };
+  return leftover;
+}
+
+function isStaged({ id, stage_dir }: OperationRow): boolean {
+  return stage_dir !== null && (isThere(stage_dir) || isThere(asidePath(stage_dir, id)));
+}
+
+/** A state directory that was moved, or a registry that was tampered with, must not lead us elsewhere. */
+function isBelow(imagesDir: string, path: string): boolean {
+  if (['', '.', '..'].includes(basename(path))) return false;
+  const [above, images] = [dirname(path), imagesDir].map((directory) =>
+    statSync(directory, { bigint: true, throwIfNoEntry: false }),
+  );
+  return above !== undefined && above.dev === images?.dev && above.ino === images.ino;
 }
 
 /** Renames directories so that nobody meets half of one; those that an earlier try renamed are found again. */
 export function setAside(paths: readonly string[], operationId: string): string[] {
   return paths.flatMap((path) => {
     const aside = asidePath(path, operationId);
-    if (existsSync(path)) renameSync(path, aside);
-    return existsSync(aside) ? [aside] : [];
+    if (isThere(path)) renameSync(path, aside);
+    return isThere(aside) ? [aside] : [];
   });
 }
 
-/** Removes a directory for good. A dying child may still be writing into it: ENOTEMPTY is tried again. */
+/**
+ * Removes a directory for good: it does not come back after a loss of power. A dying child may still be writing into
+ * it: ENOTEMPTY is tried again.
+ */
 export async function removeDirectory(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
+  syncDirectory(dirname(path));
 }
 
+/** Removes what was claimed. One that cannot be removed keeps its failure, and stays in the journal. */
 export async function removeLeftovers(store: Store, leftovers: readonly Leftover[]): Promise<void> {
-  for (const { operation, outcome, directories } of leftovers) {
-    for (const directory of directories) await removeDirectory(directory);
-    store.write(() => {
-      addEvent(
-        store,
-        operation.id,
-        operation.stage ?? operation.kind,
-        'note',
-        'its run had died; cleaned up',
-      );
-      finishOperation(store, operation.id, outcome, outcome === 'succeeded' ? null : 'the run died');
-    });
+  for (const leftover of leftovers) {
+    if (leftover.failure !== undefined) continue;
+    try {
+      await removeLeftover(store, leftover);
+    } catch (failure) {
+      leftover.failure = failure;
+    }
   }
+}
+
+async function removeLeftover(store: Store, { operation, outcome, directories }: Leftover): Promise<void> {
+  for (const directory of directories) await removeDirectory(directory);
+  store.write(() => {
+    addEvent(store, operation.id, operation.stage ?? operation.kind, 'note', 'its run had died; cleaned up');
+    finishOperation(store, operation.id, outcome, outcome === 'succeeded' ? null : 'the run died');
+  });
 }

@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { type Config, loadConfig } from './config.ts';
 import { errnoOf, FaultList, messageOf, PreflightError } from './errors.ts';
 import { type Layout, layoutOf } from './layout.ts';
+import type { HeldLock } from './lock.ts';
 import type { Leftover } from './recovery.ts';
 import type { Run } from './store/liveness.ts';
 import { openForReading, openForWriting } from './store/open.ts';
@@ -33,8 +34,8 @@ export interface Workspace {
   signal: AbortSignal;
   /** Something a user should know now: who is waited for, what was cleaned up. */
   notify(message: string): void;
-  /** Takes the lock and claims what dead runs left. */
-  lock(): Promise<WorkspaceLock>;
+  /** Takes the lock and claims what dead runs left. Aborting `signal` (this run's own by default) ends the wait. */
+  lock(signal?: AbortSignal): Promise<WorkspaceLock>;
   /** Takes the lock for the time of `use`. */
   locked<T>(use: (lock: WorkspaceLock) => T | Promise<T>): Promise<T>;
   close(): void;
@@ -43,7 +44,10 @@ export interface Workspace {
 export interface WorkspaceLock {
   /** Throws when another run has taken over since. Call inside the transaction that publishes. */
   assertOurs(): void;
-  /** Releases the lock, then removes what was claimed under it. */
+  /**
+   * Releases the lock, then removes what was claimed under it. Never rejects: what was done under the lock is done, so
+   * a failure here is told, and left to the next command.
+   */
   release(): Promise<void>;
 }
 
@@ -140,17 +144,24 @@ export async function openWorkspace(flags: WorkspaceFlags, context: WorkspaceCon
     store.close();
     throw error;
   }
-  const lock = async (): Promise<WorkspaceLock> => {
+  const release = (held: HeldLock): void => {
+    try {
+      held.release();
+    } catch (error) {
+      context.notify(`the lock is kept until this command ends: ${messageOf(error)}`);
+    }
+  };
+  const lock = async (signal = context.signal): Promise<WorkspaceLock> => {
     const held = await acquireLock(store, layout, run.row.id, {
       timeoutMs: flags.lockTimeoutMs,
-      signal: context.signal,
+      signal,
       onWait: context.notify,
     });
     let leftovers: Leftover[];
     try {
       leftovers = claimLeftovers(store, layout, run.row.id);
     } catch (error) {
-      held.release();
+      release(held);
       throw error;
     }
     for (const { operation } of leftovers) {
@@ -159,8 +170,15 @@ export async function openWorkspace(flags: WorkspaceFlags, context: WorkspaceCon
     return {
       assertOurs: () => held.assertOurs(),
       async release() {
-        held.release();
-        await removeLeftovers(store, leftovers.splice(0));
+        release(held);
+        const claimed = leftovers.splice(0);
+        await removeLeftovers(store, claimed);
+        for (const { operation, failure } of claimed) {
+          if (failure === undefined) continue;
+          context.notify(
+            `not all that '${oneLine(operation.command)}' left could be removed (${messageOf(failure)}); the next command tries again`,
+          );
+        }
       },
     };
   };
@@ -183,6 +201,9 @@ export async function openWorkspace(flags: WorkspaceFlags, context: WorkspaceCon
     close() {
       try {
         run.end();
+      } catch (error) {
+        // Not worth the result: the kernel signs a process off, and the next command its row.
+        context.notify(`this run is still in the registry: ${messageOf(error)}`);
       } finally {
         store.close();
       }

@@ -33,6 +33,11 @@ export function isBusy(error: unknown): boolean {
   return /^SQLITE_(BUSY|LOCKED)/u.test(sqliteCode(error) ?? '');
 }
 
+/** The same of an error that has been put into our words. */
+export function isBusyError(error: unknown): boolean {
+  return error instanceof BangerError && isBusy(error.cause);
+}
+
 /**
  * No space left: SQLite says FULL for a write, and an I/O error for what it maps or truncates, or when a quota is used
  * up. An error that has been put into our words already is judged by its cause.

@@ -18,6 +18,10 @@ export function imageByName(store: Store, name: string): ImageRow | undefined {
   return store.get(sql.selectFrom('images').selectAll().where('name', '=', name));
 }
 
+export function imageByArtifactDir(store: Store, path: string): ImageRow | undefined {
+  return store.get(sql.selectFrom('images').selectAll().where('artifact_dir', '=', path));
+}
+
 /** The images whose id begins with `prefix` (hex digits only: no LIKE wildcard is possible). */
 export function imagesByIdPrefix(store: Store, prefix: string): ImageRow[] {
   return store.all(sql.selectFrom('images').selectAll().where('id', 'like', `${prefix}%`).orderBy('name'));

@@ -1,6 +1,6 @@
 import type Sqlite from 'better-sqlite3';
 import type { Compilable, CompiledQuery } from 'kysely';
-import { isBusy, sqliteCode, storeError, UnknownCommitError } from './errors.ts';
+import { isBusy, isBusyError, sqliteCode, storeError, UnknownCommitError } from './errors.ts';
 import type { Reserve } from './reserve.ts';
 
 /**
@@ -67,7 +67,7 @@ export class Store {
     try {
       return this.write(change);
     } catch (error) {
-      if (error instanceof Error && isBusy(error.cause)) return 'busy';
+      if (isBusyError(error)) return 'busy';
       throw error;
     } finally {
       this.#sqlite.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`);

@@ -1,4 +1,4 @@
-import { constants, statfsSync, statSync } from 'node:fs';
+import { constants, lstatSync, statfsSync, statSync } from 'node:fs';
 import { copyFile, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errnoOf } from '../errors.ts';
@@ -50,6 +50,14 @@ export function isMissing(path: string): boolean {
     if (errnoOf(error) === undefined) throw error;
     return false;
   }
+}
+
+/**
+ * Whether a name is taken, be it by a link that leads nowhere.
+ * @throws what lstat(2) says, unless that is that nothing is there
+ */
+export function isThere(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
 /** A path, or the nearest directory above it that exists. */

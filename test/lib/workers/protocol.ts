@@ -24,7 +24,9 @@ function listen(): void {
     told.push(line);
     for (const waiter of waiting) if (waiter.line === line) waiter.resolve();
   });
-  input.on('close', () => process.exit(99));
+  input.on('close', () => {
+    if (waiting.some(({ line }) => !told.includes(line))) process.exit(99);
+  });
 }
 
 /** Opens the workspace of a state directory, as a command does. */
