@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { BangerError, errnoOf, FaultList, PreflightError } from '../errors.ts';
+import { checkSandboxTools } from '../system/sandbox-requirements.ts';
 import { formatBytes, oneLine } from '../text.ts';
 import type { BootSet } from './artifacts.ts';
 import type { BuildStep } from './build-step.ts';
@@ -31,6 +32,7 @@ export async function checkBuild(
     if (!(error instanceof PreflightError)) throw error;
     for (const { message, mend } of error.faults) faults.add(message, mend);
   }
+  for (const { message, mend } of await checkSandboxTools()) faults.add(message, mend);
   const busybox = await findStaticBusybox().catch((error: unknown) => {
     if (!(error instanceof PreflightError)) throw error;
     for (const { message, mend } of error.faults) faults.add(message, mend);

@@ -7,7 +7,7 @@ import { carryOut, type ProgressMode, publishingStages, type Stage } from '../pi
 import { insertImage } from '../store/images.ts';
 import type { ImageRow } from '../store/schema.ts';
 import { cloneFile } from '../system/clone.ts';
-import { growExt4, recoverExt4, repairAndPunch } from '../system/ext4.ts';
+import { growExt4, type Repair, recoverExt4, repairAndPunch } from '../system/ext4.ts';
 import { openSandbox, type Sandbox } from '../system/sandbox.ts';
 import { readSuperblock } from '../system/superblock.ts';
 import type { Workspace } from '../workspace.ts';
@@ -65,6 +65,7 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
   const staged = (file: keyof typeof ARTIFACT_FILES): string => join(places.stageDir, ARTIFACT_FILES[file]);
   const log = new BuildLog(places.logPath);
   let sandbox: Sandbox | undefined;
+  let checkedRootfs: Promise<Repair> | undefined;
   let busybox = '';
   let presetPackages: readonly string[] = [];
   const { steps } = options;
@@ -123,14 +124,17 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
       await sandbox.close();
       sandbox = undefined;
       await rmdir(join(places.stageDir, 'mnt'));
-      const { repaired } = await repairAndPunch(staged('rootfs'), { signal });
-      for (const line of repaired) log.write(`e2fsck: ${line}`);
+      // Beside the seeding of the other disk; its outcome is waited for before anything is published.
+      checkedRootfs = repairAndPunch(staged('rootfs'), { signal });
+      checkedRootfs.catch(() => {});
     },
   };
   const seedSsh = seedSshStage(workspace, staged('workSeed'), image);
   const writeMetadata: Stage = {
     name: 'write_metadata',
     async run({ signal }) {
+      const check = await checkedRootfs;
+      for (const line of check?.repaired ?? []) log.write(`e2fsck: ${line}`);
       const requested = steps.flatMap((step) => (step.kind === 'packages' ? step.names : []));
       await writeFile(staged('packages'), packagesDigest(presetPackages, requested, options.docker), {
         mode: 0o600,
@@ -149,7 +153,13 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
         writeMetadata,
         ...publishingStages(operation, image, (store) => insertImage(store, image)),
       ],
-      { progress, abandon: async () => sandbox?.abandon() },
+      {
+        progress,
+        async abandon() {
+          await sandbox?.abandon();
+          await checkedRootfs?.catch(() => {});
+        },
+      },
     ),
   );
   return image;

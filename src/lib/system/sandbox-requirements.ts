@@ -60,10 +60,9 @@ export async function missingTools(kind: MountKind): Promise<Fault[]> {
   ];
 }
 
-/** Everything that keeps this machine from mounting an image and running steps in it, each with its mend. */
-export async function checkSandbox(signal?: AbortSignal): Promise<Fault[]> {
+/** What the sandbox lacks as far as files tell, without starting anything: programs, subordinate ids, devices. */
+export async function checkSandboxTools(): Promise<Fault[]> {
   const kind = mountKind();
-  const tools = await missingTools(kind);
   const faults = new FaultList();
   if (kind === 'fuse') {
     await checkSubordinateIds(faults);
@@ -71,9 +70,17 @@ export async function checkSandbox(signal?: AbortSignal): Promise<Fault[]> {
   } else {
     await checkDevice('/dev/loop-control', 'loop', faults);
   }
-  // Without its tools the trial would only say so again; without ids it fails for that.
-  if (tools.length === 0 && faults.faults.length === 0) await checkNamespaces(kind, faults, signal);
-  return [...tools, ...faults.faults];
+  return [...(await missingTools(kind)), ...faults.faults];
+}
+
+/** Everything that keeps this machine from mounting an image and running steps in it, each with its mend. */
+export async function checkSandbox(signal?: AbortSignal): Promise<Fault[]> {
+  const found = await checkSandboxTools();
+  // Without its tools or ids the trial would only fail for that again.
+  if (found.length > 0) return found;
+  const faults = new FaultList();
+  await checkNamespaces(mountKind(), faults, signal);
+  return [...faults.faults];
 }
 
 function asRoot(kind: MountKind): string {
