@@ -21,10 +21,12 @@ export async function main(entry: string): Promise<void> {
 
 /** A reader that has left ends the output, not the work; output that is lost otherwise is a failure. */
 function watchOutput(): void {
+  // oclif's own listener throws, and the clean-up after a closed terminal would not come to its end.
+  process.stdout.removeAllListeners('error');
   process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
     if (READER_LEFT.has(cause.code ?? '')) return;
     const error = new BangerError('tool_failed', `standard output: ${messageOf(cause)}`, { cause });
-    process.exitCode = error.exitCode;
+    process.exitCode ||= error.exitCode;
     process.stderr.write(errorText(error, process.stderr));
   });
   // There is nobody left to tell.
