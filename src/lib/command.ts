@@ -59,6 +59,12 @@ export abstract class BangerCommand extends Command {
   }
 }
 
+/**
+ * timeout(1), a shell that ends, or npm send the signal that the kernel has sent to the group already: within so many
+ * milliseconds a second one is an echo of the first, not somebody who is tired of waiting.
+ */
+const ECHO_MS = 500;
+
 /** The base of commands that change something: the lock, and signals that cancel. */
 export abstract class ChangingCommand extends BangerCommand {
   static override baseFlags = {
@@ -73,17 +79,19 @@ export abstract class ChangingCommand extends BangerCommand {
     }),
   };
 
-  /** Opens the workspace, runs `change`, closes it. The first signal cancels it, the second leaves at once. */
+  /** Opens the workspace, runs `change`, closes it. The first signal cancels it, another leaves at once. */
   protected async change<T>(
     flags: CommonFlags & { 'lock-timeout'?: number },
     change: (context: Change) => Promise<T>,
   ): Promise<T> {
     const { openWorkspace } = await import('./workspace.ts');
     const cancelled = new AbortController();
+    let firstAt: number | undefined;
     const onSignal = (signal: NodeJS.Signals): void => {
       const error = new CancelledError(signal as CancelSignal);
-      if (cancelled.signal.aborted) process.exit(error.exitCode);
-      cancelled.abort(error);
+      firstAt ??= performance.now();
+      if (!cancelled.signal.aborted) cancelled.abort(error);
+      else if (performance.now() - firstAt > ECHO_MS) process.exit(error.exitCode);
     };
     for (const signal of CANCEL_SIGNALS) process.on(signal, onSignal);
     try {

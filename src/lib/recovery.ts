@@ -1,6 +1,7 @@
 import { renameSync, statSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import { basename, dirname } from 'node:path';
+import { chmod, readdir, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { errnoOf } from './errors.ts';
 import { asidePath, type Layout } from './layout.ts';
 import { imageByArtifactDir, imageById } from './store/images.ts';
 import { forgetRuns, sweepDeadRuns } from './store/liveness.ts';
@@ -101,8 +102,23 @@ export function setAside(paths: readonly string[], operationId: string): string[
  * it: ENOTEMPTY is tried again.
  */
 export async function removeDirectory(path: string): Promise<void> {
-  await rm(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
+  const options = { recursive: true, force: true, maxRetries: 10, retryDelay: 50 };
+  try {
+    await rm(path, options);
+  } catch (error) {
+    if (errnoOf(error) !== 'EACCES') throw error;
+    await openUp(path);
+    await rm(path, options);
+  }
   syncDirectory(dirname(path));
+}
+
+/** A copied tree may have directories that not even their owner may write to. */
+async function openUp(directory: string): Promise<void> {
+  await chmod(directory, 0o700);
+  for (const entry of await readdir(directory, { withFileTypes: true })) {
+    if (entry.isDirectory()) await openUp(join(directory, entry.name));
+  }
 }
 
 /** Removes what was claimed. One that cannot be removed keeps its failure, and stays in the journal. */

@@ -164,6 +164,14 @@ export class Home {
     return stdout;
   }
 
+  /** Runs it, expects it to fail with this status and to print nothing but why, and returns that. */
+  async fails(status: number, args: readonly string[], options: CliOptions = {}): Promise<string> {
+    const result = await this.run(args, options);
+    if (result.status === status && result.stdout === '') return result.stderr;
+    const { stdout, stderr } = result;
+    throw new Error(`banger ${args.join(' ')}: exit ${result.status}, not ${status}\n${stdout}\n${stderr}`);
+  }
+
   /** Runs it with `--json` and returns the one document it prints, whether it succeeded or not. */
   async json<T>(args: readonly string[], options: CliOptions = {}): Promise<{ status: number; document: T }> {
     const { status, stdout, stderr } = await this.run([...args, '--json'], options);

@@ -13,6 +13,8 @@ export interface Terminal {
   /** Status of the program when it has ended; 128 + n for a signal. */
   readonly exited: Promise<number>;
   kill(signal: NodeJS.Signals): void;
+  /** Closes the terminal itself, as a window is closed or a connection lost. */
+  hangUp(): void;
 }
 
 const WAIT_MS = 30_000;
@@ -59,6 +61,10 @@ export function startProgramOnTerminal(
     type: (text) => terminal.write(text),
     exited,
     kill: (signal) => process.kill(terminal.pid, signal),
+    hangUp() {
+      // Its types leave it out. It sends SIGHUP too, as a shell that ends does.
+      (terminal as typeof terminal & { destroy(): void }).destroy();
+    },
     async until(pattern, timeoutMs = WAIT_MS) {
       const deadline = Date.now() + timeoutMs;
       while (!pattern.test(output)) {

@@ -1,0 +1,39 @@
+import { join } from 'node:path';
+import Sqlite from 'better-sqlite3';
+import type { Home } from './cli.ts';
+
+type Row = Record<string, unknown>;
+
+/** A statement on a home's registry by another hand than the program's; the rows of a query. */
+export function sql<T extends Row = Row>(home: Home, statement: string, ...parameters: unknown[]): T[] {
+  const database = new Sqlite(join(home.stateDir, 'banger.db'));
+  try {
+    database.pragma('foreign_keys = ON');
+    const prepared = database.prepare<unknown[], T>(statement);
+    if (prepared.reader) return prepared.all(...parameters);
+    prepared.run(...parameters);
+    return [];
+  } finally {
+    database.close();
+  }
+}
+
+/** A VM of an image: what will be made by commands that are still to come. */
+export function insertVm(home: Home, name: string, image: string): void {
+  sql(
+    home,
+    `INSERT INTO vms SELECT lower(hex(randomblob(16))), ?, id, '2026-01-01T00:00:00.000Z' FROM images WHERE name = ?`,
+    ...[name, image],
+  );
+}
+
+/** The stages of the newest operation of a kind, in the order in which they began. */
+export function stagesOf(home: Home, kind: string): string[] {
+  return sql<{ stage: string }>(
+    home,
+    `SELECT stage FROM operation_events
+     WHERE event = 'started' AND operation_id = (SELECT id FROM operations WHERE kind = ? ORDER BY started_at DESC)
+     ORDER BY id`,
+    kind,
+  ).map(({ stage }) => stage);
+}
