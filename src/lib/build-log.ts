@@ -1,6 +1,7 @@
 import { appendFileSync, closeSync, openSync } from 'node:fs';
-import { messageOf } from './errors.ts';
-import { stripControl } from './text.ts';
+import { dirname } from 'node:path';
+import { messageOf, PreflightError } from './errors.ts';
+import { shellWord, stripControl } from './text.ts';
 
 /**
  * An operation's log, appended to line by line as things happen, so that a killed run leaves what it knew. A log that
@@ -8,12 +9,25 @@ import { stripControl } from './text.ts';
  */
 export class BuildLog {
   readonly path: string;
-  readonly #file: number;
+  #file: number | null = null;
   #failure: string | null = null;
 
   constructor(path: string) {
     this.path = path;
-    this.#file = openSync(path, 'a', 0o600);
+  }
+
+  /** @throws PreflightError when the file cannot be made or written */
+  open(): void {
+    try {
+      this.#file = openSync(this.path, 'a', 0o600);
+    } catch (error) {
+      throw new PreflightError('log', [
+        {
+          message: `${this.path} cannot be written: ${messageOf(error)}`,
+          mend: `look at its directory: ls -ld ${shellWord(dirname(this.path))}`,
+        },
+      ]);
+    }
   }
 
   /** Why the log is not whole, or null. */
@@ -21,7 +35,9 @@ export class BuildLog {
     return this.#failure;
   }
 
+  /** Does nothing before `open`. */
   write(line: string): void {
+    if (this.#file === null) return;
     const time = new Date().toISOString().slice(11, 23);
     try {
       // Not writeSync, which may write a part and call it a success.
@@ -32,7 +48,8 @@ export class BuildLog {
   }
 
   close(): void {
-    closeSync(this.#file);
+    if (this.#file !== null) closeSync(this.#file);
+    this.#file = null;
   }
 }
 

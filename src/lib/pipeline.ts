@@ -4,7 +4,7 @@ import { messageOf } from './errors.ts';
 import type { Operation } from './operation.ts';
 import type { ImageRow } from './store/schema.ts';
 import type { Store } from './store/store.ts';
-import { formatDuration, oneLine } from './text.ts';
+import { formatDuration, oneLine, shellWord } from './text.ts';
 
 /** How progress is shown: a live list on a terminal, plain lines elsewhere, or nothing. Always on standard error. */
 export type ProgressMode = 'live' | 'plain' | 'silent';
@@ -76,7 +76,7 @@ function withContext(error: unknown, logPath: string | null, left: readonly unkn
     (reason) => `what is left (${messageOf(reason)}) is removed by the next command that changes images`,
   );
   return toBangerError(error).annotate({
-    hints: logPath === null ? hints : [...hints, `less ${logPath}`],
+    hints: logPath === null ? hints : [...hints, `less ${shellWord(logPath)}`],
     details: logPath === null ? {} : { log_path: logPath },
   });
 }

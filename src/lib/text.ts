@@ -24,6 +24,12 @@ export function formatJson(value: unknown): string {
   return `${escaped}\n`;
 }
 
+/** A word of a command that is shown to be typed: quoted where a shell would read it otherwise (POSIX 2.2). */
+export function shellWord(text: string): string {
+  const word = oneLine(text);
+  return /^[\w%+,./:=@-]+$/u.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 
 /** Bytes as people read them: `1.2 GiB`. */

@@ -68,6 +68,7 @@ export async function bootstrapImage(workspace: Workspace, options: BootstrapOpt
   const resolveImage: Stage = {
     name: 'resolve_image',
     async run() {
+      log.open();
       log.write(`bootstrap ${name} (${image.id})`);
       await flavor.check();
     },

@@ -2,11 +2,13 @@ import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { BangerError, errnoOf, FaultList, PreflightError } from '../errors.ts';
 import { checkSandboxTools } from '../system/sandbox-requirements.ts';
-import { formatBytes, oneLine } from '../text.ts';
+import { formatBytes, oneLine, shellWord } from '../text.ts';
 import type { BootSet } from './artifacts.ts';
 import type { BuildStep } from './build-step.ts';
 import { checkBootSet, type KnownKernel, type MendOf } from './requirements.ts';
 import { findStaticBusybox } from './static-busybox.ts';
+
+const MIB = 2 ** 20;
 
 export interface BuildInputs {
   bootSet: BootSet;
@@ -49,7 +51,7 @@ async function checkStepSource(faults: FaultList, step: BuildStep): Promise<void
   if (step.kind !== 'script' && step.kind !== 'copy') return;
   const path = step.kind === 'script' ? step.path : step.source;
   const what = step.kind === 'script' ? 'script' : 'file to copy';
-  const mend = `check the path: ls -ld ${oneLine(path)}`;
+  const mend = `check the path: ls -ld ${shellWord(path)}`;
   try {
     const found = await stat(path);
     if (!(found.isFile() || (step.kind === 'copy' && found.isDirectory()))) {
@@ -77,9 +79,7 @@ async function assertGrows(rootfs: string, size: number): Promise<void> {
     'usage',
     `the base is ${formatBytes(present)} and only grows; ${formatBytes(size)} is smaller`,
     {
-      hints: [
-        `ask for ${formatBytes(present).replace(' ', '').replace('iB', '')} or more, or leave the size out`,
-      ],
+      hints: [`ask for ${Math.ceil(present / MIB)}M or more, or leave the size out`],
     },
   );
 }

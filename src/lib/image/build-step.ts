@@ -19,7 +19,7 @@ export const STEP_KINDS = ['package', 'run', 'script', 'copy', 'env'] as const;
  * @throws BangerError `usage`
  */
 export function parseStep(kind: (typeof STEP_KINDS)[number], text: string): BuildStep {
-  if (text === '' || text.includes('\0')) throw new BangerError('usage', `an empty ${kind} is no step`);
+  if (text === '') throw new BangerError('usage', `an empty ${kind} is no step`);
   switch (kind) {
     case 'package':
       assertPackageName(text);
@@ -43,7 +43,7 @@ function parseCopy(text: string): BuildStep {
   const colon = text.lastIndexOf(':');
   const source = text.slice(0, colon);
   const target = text.slice(colon + 1);
-  if (colon < 1 || !isAbsolute(target) || text.includes('\0') || target.split('/').includes('..')) {
+  if (colon < 1 || !isAbsolute(target) || target.split('/').includes('..')) {
     throw new BangerError('usage', `'${oneLine(text).slice(0, 120)}' does not say what to copy where`, {
       hints: ['write SOURCE:/absolute/path/in/the/image'],
     });
@@ -56,13 +56,15 @@ function parseCopy(text: string): BuildStep {
  * @throws BangerError `usage`
  */
 function parseEnv(text: string): BuildStep {
-  const [, name, value] = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/su.exec(text) ?? [];
-  if (name === undefined || value === undefined || value.includes('\0')) {
-    throw new BangerError('usage', `'${oneLine(text).slice(0, 40)}' is not NAME=VALUE`, {
-      hints: ['for example LANG=C.UTF-8'],
-    });
-  }
-  return { kind: 'env', name, value };
+  const equals = text.indexOf('=');
+  const [name, value] = [text.slice(0, Math.max(equals, 0)), text.slice(equals + 1)];
+  if (/^[A-Za-z_][A-Za-z0-9_]*$/u.test(name)) return { kind: 'env', name, value };
+  // What might be the value is not repeated.
+  const what =
+    equals === -1
+      ? 'a variable without ='
+      : `'${oneLine(name).slice(0, 40)}', given as the name of a variable,`;
+  throw new BangerError('usage', `${what} is not NAME=VALUE`, { hints: ['for example LANG=C.UTF-8'] });
 }
 
 /** Packages asked for one after the other are installed together. */

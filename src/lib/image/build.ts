@@ -73,6 +73,7 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
   const resolveImage: Stage = {
     name: 'resolve_image',
     async run() {
+      log.open();
       log.write(`build ${name} (${image.id}) from ${base.name} (${base.id})`);
       const checked = await checkBuild(`build ${name}`, {
         bootSet,
@@ -94,9 +95,9 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
       const method = describeClone(await cloneFile(bootSet.rootfs, staged('rootfs'), signal));
       log.write(`rootfs ${method}`);
       note(method);
+      const { needsRecovery, state } = readSuperblock(staged('rootfs'));
+      if (needsRecovery || state !== 'clean') await recoverExt4(staged('rootfs'), { signal });
       if (options.size !== undefined) await growExt4(staged('rootfs'), options.size, { signal });
-      else if (readSuperblock(staged('rootfs')).needsRecovery)
-        await recoverExt4(staged('rootfs'), { signal });
       sandbox = await openSandbox({
         image: staged('rootfs'),
         mountpoint,
@@ -105,7 +106,14 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
         onLine: (line) => log.write(line),
       });
       const context: Provisioning = { sandbox, log, show, busybox };
-      if (bootSet.modules !== null) await installModules(bootSet.modules, context);
+      if (bootSet.modules !== null) {
+        const versions = await installModules(bootSet.modules, image.kernel_version, context);
+        if (versions.length === 0) {
+          const lost = `${bootSet.modules} holds no modules of a known kernel version: none are in the rootfs`;
+          log.write(lost);
+          note(lost);
+        }
+      }
       const needsPackages = options.docker || steps.some((step) => step.kind === 'packages');
       const chosen = await choosePreset({ preset: options.preset, needsPackages }, context);
       image.packages_preset = chosen.preset;

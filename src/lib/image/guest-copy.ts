@@ -4,17 +4,21 @@ const SOURCE = '/run/banger/source';
 /**
  * Runs in the guest, so that a symbolic link there leads nowhere but into the guest. As Dockerfile's COPY: the content
  * of a directory goes into the target; a file into it where it is a directory or ends in a slash, else under its name.
+ * What is replaced is removed first: cp writes through a link (/bin/id of a busybox), and keeps an old owner and mode.
  */
 const SCRIPT = `
 set -eu
 box=${BUSYBOX} source=${SOURCE} target=$1 name=$2
 if [ -d "$source" ]; then
   "$box" mkdir -p "$target"
+  cd "$source"
+  "$box" find . ! -type d -print0 | (cd "$target" && "$box" xargs -0 -r "$box" rm -f)
   source=$source/.
 else
   case $target in */) "$box" mkdir -p "$target" ;; esac
   if [ -d "$target" ]; then target=\${target%/}/$name; fi
-  "$box" mkdir -p "$("$box" dirname "$target")"
+  "$box" mkdir -p "\${target%/*}/"
+  "$box" rm -f "$target"
 fi
 umask 0
 "$box" cp -dR "$source" "$target"

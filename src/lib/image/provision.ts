@@ -11,6 +11,8 @@ import { DOCKER_COMMANDS, installCommands } from './packages.ts';
 
 /** How many lines of a failed step's output are part of its error. */
 const TAIL_LINES = 20;
+/** How much of each of them, in characters; the log has it all. */
+const TAIL_WIDTH = 200;
 const SCRIPT_IN_GUEST = '/run/banger/script';
 
 export interface Provisioning {
@@ -82,7 +84,7 @@ export async function runCommand(
       const safe = stripControl(line);
       log.write(`  ${safe}`);
       show(safe);
-      tail.push(safe);
+      tail.push(safe.length > TAIL_WIDTH ? `${safe.slice(0, TAIL_WIDTH)}…` : safe);
       if (tail.length > TAIL_LINES) tail.shift();
     },
   };

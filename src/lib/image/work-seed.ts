@@ -2,12 +2,25 @@ import { makeExt4 } from '../system/ext4.ts';
 import type { Sandbox } from '../system/sandbox.ts';
 
 const MIB = 2 ** 20;
+/** Of the work seed. */
+const BLOCK = 4096;
+/** What st_blocks counts in (stat(3type)). */
+const SECTOR = 512;
 /** How the guest's fstab names the disk. */
 export const WORK_SEED_LABEL = 'work-seed';
 
 /** Content plus 256 MiB, rounded up to 64 MiB, at least 512 MiB. In bytes. */
 export function workSeedSize(contentBytes: number): number {
   return Math.max(512 * MIB, Math.ceil((contentBytes + 256 * MIB) / (64 * MIB)) * 64 * MIB);
+}
+
+/**
+ * Room for a quarter more files than there are. Where there are few, as many as usual (one for 16 KiB), but not so many
+ * that their table, 256 bytes each, would eat up the room that the size leaves.
+ */
+export function workSeedInodes(contentInodes: number, sizeBytes: number): number {
+  const usual = Math.min(sizeBytes / 16384, 2 ** 18);
+  return Math.max(usual, Math.ceil(contentInodes * 1.25) + 1024);
 }
 
 /**
@@ -22,27 +35,50 @@ export async function makeWorkSeed(
   const home = `${sandbox.root}/root`;
   const { stdout } = await sandbox.runTool(
     'find',
-    [home, '-maxdepth', '0', '-type', 'd', '-printf', 'directory'],
-    {
-      okExit: 'any',
-      signal,
-    },
+    [
+      sandbox.root,
+      ...['-mindepth', '1'],
+      ...['-maxdepth', '1'],
+      ...['-name', 'root'],
+      ...['-type', 'd'],
+      ...['-printf', 'directory'],
+    ],
+    { signal },
   );
   if (stdout !== 'directory') {
     await makeExt4(target, { sizeBytes: workSeedSize(0), label: WORK_SEED_LABEL, signal });
     return;
   }
-  const usage = await sandbox.runTool(
-    'du',
-    ['--summarize', '--block-size=1', '--one-file-system', '--', home],
-    { signal },
-  );
-  const contentBytes = Number.parseInt(usage.stdout, 10);
+  const content = await measure(sandbox, home, signal);
+  const sizeBytes = workSeedSize(content.bytes);
   await makeExt4(target, {
-    sizeBytes: workSeedSize(contentBytes),
+    sizeBytes,
+    inodes: workSeedInodes(content.inodes, sizeBytes),
     label: WORK_SEED_LABEL,
     fromDirectory: home,
     runTool: sandbox.runTool,
     signal,
   });
+}
+
+/** What a tree takes on a disk of the work seed's blocks: in the rootfs they may be smaller, or the data in the inode. */
+async function measure(
+  { runTool }: Pick<Sandbox, 'runTool'>,
+  tree: string,
+  signal: AbortSignal,
+): Promise<{ bytes: number; inodes: number }> {
+  const content = { bytes: 0, inodes: 0 };
+  const linked = new Set<string>();
+  const onLine = (line: string): void => {
+    const [type, links, inode = '', size, sectors] = line.split(' ');
+    if (type !== 'd' && links !== '1') {
+      if (linked.has(inode)) return;
+      linked.add(inode);
+    }
+    const least = type === 'f' && size !== '0' ? 1 : 0;
+    content.inodes += 1;
+    content.bytes += BLOCK * Math.max(least, Math.ceil((Number(sectors) * SECTOR) / BLOCK));
+  };
+  await runTool('find', [tree, '-xdev', '-printf', '%y %n %i %s %b\\n'], { onLine, signal });
+  return content;
 }

@@ -17,6 +17,8 @@ export interface Ext4Options {
 export interface MakeExt4Options extends Ext4Options {
   /** Of the file, which is sparse. */
   sizeBytes: number;
+  /** How many files and directories it can hold; as many as usual for its size when absent. */
+  inodes?: number;
   /** 16 bytes at most. */
   label?: string;
   uuid?: string;
@@ -67,7 +69,7 @@ function withSignal(signal: AbortSignal | undefined): { signal?: AbortSignal } {
 }
 
 function mke2fsArgs(file: string, options: MakeExt4Options): string[] {
-  const { sizeBytes, label, uuid, fromDirectory } = options;
+  const { sizeBytes, inodes, label, uuid, fromDirectory } = options;
   return [
     '-q',
     // A file is no block device, and there is nobody to ask.
@@ -78,7 +80,7 @@ function mke2fsArgs(file: string, options: MakeExt4Options): string[] {
     ...['-O', FEATURES.join(',')],
     ...['-I', '256'],
     // Many small files in a small root filesystem: mke2fs.conf's own ratios, pinned.
-    ...['-i', sizeBytes < SMALL_BYTES ? '4096' : '16384'],
+    ...(inodes === undefined ? ['-i', sizeBytes < SMALL_BYTES ? '4096' : '16384'] : ['-N', String(inodes)]),
     // Everything in a guest runs as root: a reserve for root would only be lost space.
     ...['-m', '0'],
     // Inode tables and journal need no zeros written: the file is made of holes. Else a clone would be 64 MiB larger,

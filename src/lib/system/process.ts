@@ -31,6 +31,8 @@ const PASSED_ON = [
 const KILL_AFTER_MS = 3000;
 /** How many bytes of each stream a result keeps; the rest is dropped from its beginning. */
 const KEEP_BYTES = 4 * 1024 * 1024;
+/** Where a line that does not end is broken, in UTF-16 units: whoever writes it may never end it. */
+const LINE_LIMIT = 64 * 1024;
 
 export interface ProcessOptions {
   cwd?: string;
@@ -38,7 +40,7 @@ export interface ProcessOptions {
   env?: Readonly<Record<string, string>>;
   /** Aborting it signals the whole process group: SIGTERM, then SIGKILL. */
   signal?: AbortSignal;
-  /** Each line as it comes, without its newline. */
+  /** Each line as it comes, without its newline; a very long one in pieces. */
   onLine?: (line: string, stream: 'stdout' | 'stderr') => void;
 }
 
@@ -115,6 +117,7 @@ function splitLines(onLine: (line: string) => void): { write(chunk: Buffer): voi
       const lines = (rest + decoder.write(chunk)).split('\n');
       rest = lines.pop() ?? '';
       for (const line of lines) onLine(line);
+      for (; rest.length > LINE_LIMIT; rest = rest.slice(LINE_LIMIT)) onLine(rest.slice(0, LINE_LIMIT));
     },
     end() {
       rest += decoder.end();
