@@ -28,6 +28,13 @@ const TOOL_SETS: readonly ToolSet[] = [
     use: 'start programs, make namespaces',
   },
   {
+    package: 'mount',
+    tools: ['mount', 'umount'],
+    version: ['mount', '--version'],
+    needed: 'always',
+    use: 'mount images in a namespace of their own',
+  },
+  {
     package: 'bubblewrap',
     tools: ['bwrap'],
     version: ['bwrap', '--version'],
