@@ -28,17 +28,21 @@ const AUTOLOGIN = `#!/bin/sh
 exec /bin/login -f root
 `;
 
-/** A kernel without devtmpfs mounted, or with an initramfs that has mounted some already, is fine too. */
+/** An initramfs, or the kernel itself, may have mounted some already. */
 const RC = `#!/bin/sh
 PATH=/sbin:/bin:/usr/sbin:/usr/bin
 export PATH
-mount -t proc proc /proc 2>/dev/null
-mount -t sysfs sysfs /sys 2>/dev/null
-mountpoint -q /dev || mount -t devtmpfs devtmpfs /dev
-mkdir -p /dev/pts /dev/shm
-mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts 2>/dev/null
-mountpoint -q /dev/shm || mount -t tmpfs -o mode=1777 tmpfs /dev/shm
-mountpoint -q /run || mount -t tmpfs -o mode=0755 tmpfs /run
+mounted() {
+  grep -qs " $2 " /proc/mounts && return
+  mkdir -p "$2"
+  mount -t "$1" -o "$3" "$1" "$2"
+}
+mounted proc /proc defaults
+mounted sysfs /sys defaults
+mounted devtmpfs /dev mode=0755
+mounted devpts /dev/pts gid=5,mode=620,ptmxmode=666
+mounted tmpfs /dev/shm mode=1777
+mounted tmpfs /run mode=0755
 mdev -s
 mount -o remount,rw /
 hostname -F /etc/hostname
