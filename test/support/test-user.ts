@@ -111,7 +111,10 @@ function processesOf(name: string, uid: number): number[] {
     .map(Number)
     .filter((pid) => {
       try {
-        const [, real] = /^Uid:\s+(\d+)/mu.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+        const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+        // Ended, but its foster parent has not noticed yet.
+        if (/^State:\s+[ZX]/mu.test(status)) return false;
+        const [, real] = /^Uid:\s+(\d+)/mu.exec(status) ?? [];
         const id = Number(real);
         return id === uid || ranges.some(({ first, end }) => id >= first && id < end);
       } catch {

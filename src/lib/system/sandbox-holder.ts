@@ -27,6 +27,8 @@ export interface Holder {
   readonly ended: Promise<ProcessResult>;
   /** Why the filesystem is gone while it is still in use (fuse2fs died), or null. */
   failure(): string | null;
+  /** Has it collect processes that have ended. */
+  tidy(): void;
   /** Unmounts, and waits until the filesystem has been written out. */
   unmount(): Promise<void>;
   kill(): Promise<void>;
@@ -37,6 +39,7 @@ export interface Holder {
  * It is the first process of its PID namespace: when it ends the kernel kills all others, then the mount namespace
  * goes with its mounts and its loop device. stdout is for the lines that we read, stderr for what the tools say.
  *
+ * Processes that lost their parent become its children: it is told when to collect them, as `jobs` does.
  * /proc is mounted anew so that nothing in here sees the host's processes.
  */
 const HOLDER = `
@@ -54,7 +57,10 @@ fuse)
   done ;;
 esac
 echo "ready $target"
-read -r order || exit 0
+while read -r order && [ "$order" != unmount ]; do
+  jobs >/dev/null
+done
+[ "$order" = unmount ] || exit 0
 cd /
 umount -n -- "$root" >&2 || { echo "busy $?"; exit 1; }
 case $kind in
@@ -152,6 +158,9 @@ function makeHolder(
     target,
     ended,
     failure: () => protocol.failure(),
+    tidy() {
+      child.stdin?.write('tidy\n');
+    },
     async unmount() {
       protocol.expectEnd();
       child.stdin?.end('unmount\n');

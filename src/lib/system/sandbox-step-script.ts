@@ -135,6 +135,13 @@ if [[ -n $filter ]]; then
   exec 5< <(printf %b "$filter")
   options+=(--seccomp 5)
 fi
-exec 6> >(exec cat) 7> >(exec cat >&2)
+exec 6> >(exec cat)
+out=$!
+exec 7> >(exec cat >&2)
+err=$!
 bwrap --args 3 "\${options[@]}" -- "$@" >&6 2>&7 6>&- 7>&-
+status=$?
+exec 6>&- 7>&-
+wait "$out" "$err"
+exit "$status"
 `;

@@ -115,6 +115,7 @@ function makeSandbox(
       if (result.exitCode === KILLED) await Promise.race([holder.ended, sleep(KILL_NEWS_MS)]);
       requireMounted();
       await upkeep?.mend(entry);
+      holder.tidy();
       return result;
     },
     async runTool(file, args, toolOptions) {
