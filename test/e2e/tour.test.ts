@@ -35,7 +35,7 @@ test('every line of the tour works when it is pasted into a shell', {
   for (const [index, line] of lines.entries()) {
     shell.type(`${line}; echo "line ${index} gave $?"\n`);
     await shell.until(new RegExp(`^line ${index} gave \\d+`, 'mu'), 120_000);
-    expect(shell.output(), line).toMatch(new RegExp(`^line ${index} gave 0\\b`, 'mu'));
+    expect(shell.text(), line).toMatch(new RegExp(`^line ${index} gave 0\\b`, 'mu'));
   }
   shell.type('exit\n');
   expect(await shell.exited).toBe(0);

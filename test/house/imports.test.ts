@@ -5,13 +5,13 @@ import { findCycle, type Import, type ModuleGraph, readModuleGraph } from './mod
 const FLOORS: readonly (readonly [name: string, files: RegExp])[] = [
   ['the program', /^src\/(?:main|index)\.ts$/u],
   ['commands', /^src\/commands\//u],
-  ['the base command', /^src\/lib\/(?:command|error-report)\.ts$/u],
+  ['the base command', /^src\/lib\/command\.ts$/u],
   ['the domain', /^src\/lib\/(?:image\/|doctor\/|journal)/u],
   ['operations', /^src\/lib\/(?:operation|pipeline|build-log)\.ts$/u],
   ['the workspace', /^src\/lib\/(?:workspace|recovery|lock|config)\.ts$/u],
   ['the store', /^src\/lib\/store\//u],
   ['the tools', /^src\/lib\/system\//u],
-  ['words', /^src\/lib\/(?:errors|text|id|layout|nearest|table)\.ts$/u],
+  ['words', /^src\/lib\/(?:errors|error-report|text|id|layout|nearest|table)\.ts$/u],
 ];
 
 /** Who alone may import a package: everything of its kind goes through that door. */

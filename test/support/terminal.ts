@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { stripVTControlCharacters } from 'node:util';
 import { spawn } from '@lydell/node-pty';
 import type { CliOptions, Home } from './cli.ts';
 
@@ -6,9 +7,11 @@ export interface Terminal {
   readonly pid: number;
   /** Everything written to it so far, escape sequences and all. */
   output(): string;
+  /** The same as it can be read. */
+  text(): string;
   /** Types something; `\x03` is Ctrl-C. */
   type(text: string): void;
-  /** Waits until the output matches. */
+  /** Waits until the output, without its escape sequences, matches. */
   until(pattern: RegExp, timeoutMs?: number): Promise<void>;
   /** Status of the program when it has ended; 128 + n for a signal. */
   readonly exited: Promise<number>;
@@ -58,6 +61,7 @@ export function startProgramOnTerminal(
   return {
     pid: terminal.pid,
     output: () => output,
+    text: () => stripVTControlCharacters(output),
     type: (text) => terminal.write(text),
     exited,
     kill: (signal) => process.kill(terminal.pid, signal),
@@ -67,7 +71,7 @@ export function startProgramOnTerminal(
     },
     async until(pattern, timeoutMs = WAIT_MS) {
       const deadline = Date.now() + timeoutMs;
-      while (!pattern.test(output)) {
+      while (!pattern.test(stripVTControlCharacters(output))) {
         if (ended || Date.now() > deadline) throw new Error(`${pattern} did not come:\n${output}`);
         await sleep(20);
       }
