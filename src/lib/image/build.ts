@@ -1,5 +1,5 @@
 import { mkdir, rmdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { BuildLog, logged } from '../build-log.ts';
 import { ARTIFACT_FILES } from '../layout.ts';
 import { assertImageFree, assertNameFree, Operation, type OperationPlan } from '../operation.ts';
@@ -57,9 +57,10 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
   const { base, image, places } = decided;
   const bootSet: BootSet = {
     ...bootSetOf(base),
-    ...(options.kernel === undefined ? {} : { kernel: options.kernel }),
-    ...(options.initrd === undefined ? {} : { initrd: options.initrd }),
-    ...(options.modules === undefined ? {} : { modules: options.modules }),
+    // In full: the sandbox has another working directory.
+    ...(options.kernel === undefined ? {} : { kernel: resolve(options.kernel) }),
+    ...(options.initrd === undefined ? {} : { initrd: resolve(options.initrd) }),
+    ...(options.modules === undefined ? {} : { modules: resolve(options.modules) }),
     workSeed: null,
   };
   const staged = (file: keyof typeof ARTIFACT_FILES): string => join(places.stageDir, ARTIFACT_FILES[file]);
