@@ -19,6 +19,8 @@ const COMMENT = 'banger tests of ';
 const SUBORDINATE_IDS = 65536;
 /** How long to wait for another useradd to let go of /etc/passwd, in milliseconds. */
 const PASSWD_LOCK_MS = 15_000;
+/** How long processes that were killed may take to be gone, in milliseconds. */
+const ENDING_MS = 3000;
 
 /** useradd, userdel: exit 1 when they cannot lock /etc/passwd, which they do not wait for. */
 async function changeAccounts(
@@ -68,6 +70,9 @@ export async function createTestUser(home: string): Promise<Account> {
 /** Removes a test user and everything that still runs as it; returns what did, as command lines. */
 export async function removeTestUser(name: string): Promise<string[]> {
   const { stdout } = await run('id', ['-u', name]);
+  // The first process of a namespace ends when all others have been collected, which the machine's init may put off.
+  const deadline = Date.now() + ENDING_MS;
+  while (processesOf(name, Number(stdout)).length > 0 && Date.now() < deadline) await sleep(50);
   const left: string[] = [];
   for (const pid of processesOf(name, Number(stdout))) {
     left.push(commandOf(pid));

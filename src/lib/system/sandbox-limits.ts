@@ -7,6 +7,17 @@ export interface SandboxLimit {
   what: string;
   /** What programs say when they run into it, on stderr; null when they say nothing that is its alone. */
   symptom: RegExp | null;
+  /** Whether a step's command is about to run into it. */
+  foreseen?: (command: string) => boolean;
+}
+
+/** fuse2fs makes directories as if nobody had a umask more open than this. */
+const USUAL_UMASK = 0o022;
+
+function opensUmask(command: string): boolean {
+  return [...command.matchAll(/\bumask\s+([0-7]{1,4})\b/gu)].some(
+    ([, mask = '022']) => (Number.parseInt(mask, 8) & USUAL_UMASK) !== USUAL_UMASK,
+  );
 }
 
 /** Each seen with fuse2fs 1.47.0, Linux 6.18 and bubblewrap 0.8.0. */
@@ -40,6 +51,12 @@ export const SANDBOX_LIMITS: readonly SandboxLimit[] = [
     for: 'fuse',
     what: 'a file that is removed while it is open stays in its directory as .fuse_hidden… until it is closed',
     symptom: /\.fuse_hidden/u,
+  },
+  {
+    for: 'fuse',
+    what: 'a directory that is made with a umask more open than 022 comes out as with 022, and wants a chmod',
+    symptom: null,
+    foreseen: opensUmask,
   },
   {
     for: 'fuse',
@@ -104,12 +121,19 @@ export class LimitNotes {
     this.#tell = tell;
   }
 
+  /** A line of a step's stderr. */
   watch(line: string): void {
-    for (const limit of this.#open) {
-      if (limit.symptom?.test(line) !== true) continue;
-      this.#open.delete(limit);
-      const why = limit.for === 'fuse' ? ' when an ordinary user builds (as root they can)' : ' in a build';
-      this.#tell(`note: ${limit.what}${why.replace('they can', 'it works')}`);
-    }
+    for (const limit of this.#open) if (limit.symptom?.test(line) === true) this.#note(limit);
+  }
+
+  /** A step's command, before it runs. */
+  foresee(command: string): void {
+    for (const limit of this.#open) if (limit.foreseen?.(command) === true) this.#note(limit);
+  }
+
+  #note(limit: SandboxLimit): void {
+    this.#open.delete(limit);
+    const where = limit.for === 'fuse' ? ', when an ordinary user builds (as root it works)' : ' in a build';
+    this.#tell(`note: ${limit.what}${where}`);
   }
 }

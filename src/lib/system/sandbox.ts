@@ -99,6 +99,7 @@ function makeSandbox(
     root: mountpoint,
     async run(argv, { env = {}, cwd = '/', binds = [], processors = 'all', onLine } = {}) {
       requireMounted();
+      notes.foresee(argv.join(' '));
       const bwrap = bubblewrapOptions(mountpoint, kind, { env, cwd, network });
       const share = kind === 'fuse' && processors === 'one';
       const result = await entry.feed(
