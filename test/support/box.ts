@@ -3,7 +3,7 @@ import { chown, copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test as base, inject } from 'vitest';
-import type { ProcessResult } from '../../src/lib/system/process.ts';
+import { type ProcessResult, run } from '../../src/lib/system/process.ts';
 import type { StepOptions } from '../../src/lib/system/sandbox.ts';
 import type { Call } from '../lib/workers/sandbox.ts';
 import { makeRootfs } from './images.ts';
@@ -16,6 +16,8 @@ export interface BoxOptions {
   /** Names of the image's file and of its directory. */
   name?: string;
   env?: Readonly<Record<string, string>>;
+  /** Where its directory is made (default: in the test run's). */
+  below?: string;
   /** Shell commands that prepare a mount namespace for it alone. Root's tests only. */
   inNamespace?: string;
   /** A descriptor above 2 that it inherits, to see that no step does. */
@@ -53,7 +55,7 @@ export const test = base.extend<BoxFixtures>({
     // biome-ignore lint/correctness/noEmptyPattern: vitest reads from the pattern which fixtures this one wants
     async ({}, use) => {
       const directory = await mkdtemp(join(inject('testRun').directory, 'rootfs-'));
-      await use(await makeRootfs(join(directory, 'rootfs.ext4')));
+      await use(await makeRootfs(join(directory, 'rootfs.ext4'), { sizeMiB: 32 }));
       await rm(directory, { recursive: true });
     },
     { scope: 'file' },
@@ -92,11 +94,11 @@ export class Box {
 
   /** @throws Refusal when the sandbox could not be opened; nothing is left of it then. */
   static async open(account: Account, image: string, options: BoxOptions = {}): Promise<Box> {
-    const parent = await mkdtemp(join(inject('testRun').directory, 'box-'));
+    const parent = await mkdtemp(join(options.below ?? inject('testRun').directory, 'box-'));
     const directory = options.name === undefined ? parent : join(parent, options.name);
     if (directory !== parent) await mkdir(directory);
     const own = join(directory, `${options.name ?? 'rootfs'}.ext4`);
-    await copyFile(image, own);
+    await run('cp', ['--sparse=always', '--', image, own]);
     await mkdir(join(directory, 'mnt'));
     for (const path of [parent, directory, own, join(directory, 'mnt')]) {
       await chown(path, account.uid, account.gid);

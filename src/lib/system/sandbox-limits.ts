@@ -35,7 +35,7 @@ export const SANDBOX_LIMITS: readonly SandboxLimit[] = [
   {
     for: 'fuse',
     what: 'files cannot be opened with O_TMPFILE',
-    symptom: /O_TMPFILE|tmpfile.*not supported/u,
+    symptom: /O_TMPFILE|\btmpfile\b.*not supported/u,
   },
   {
     for: 'fuse',
