@@ -42,6 +42,8 @@ export const CUSTOMIZE_HOOK = `
 set -eu
 root=$1
 rm -f "$root"/etc/ssh/ssh_host_* "$root"/etc/apt/sources.list.d/0000* "$root/etc/dpkg/dpkg.cfg.d/99mmdebstrap"
+# systemd-resolved keeps what it replaces: this machine's own, which mmdebstrap lends to the root.
+rm -f "$root/etc/.resolv.conf.systemd-resolved.bak"
 cp -R --no-dereference --preserve=mode --remove-destination -- "$GUEST_FILES/." "$root/"
 cp -R --dereference --no-clobber -- "$GUEST_KEYRINGS/." "$root/"
 for unit in ${ENABLED_UNITS.join(' ')}; do
