@@ -22,20 +22,32 @@ export type ShownOperation = OperationJson & {
   events: { at: string; stage: string; event: string; message: string | null }[];
 };
 
-function operationJson(layout: Layout, row: OperationRow): OperationJson {
-  const { planned_image: _planned, run_id, ...rest } = row;
-  return { ...rest, alive: row.state === 'running' ? isRunAlive(layout.liveDir, run_id) : null };
+function operationJson(store: Store, layout: Layout, row: OperationRow): OperationJson {
+  const isAlive = row.state === 'running' && isRunAlive(layout.liveDir, row.run_id);
+  if (row.state === 'running' && !isAlive) {
+    // It may have ended since its row was read: then the row tells, or who has claimed it.
+    const now = operationById(store, row.id);
+    if (now && (now.state !== 'running' || now.run_id !== row.run_id))
+      return operationJson(store, layout, now);
+  }
+  const { planned_image: _planned, run_id: _run, ...rest } = row;
+  return { ...rest, alive: row.state === 'running' ? isAlive : null };
 }
 
-/** The journal, newest first. */
+/** The journal, newest first; with `running` only operations whose run lives. */
 export function listJournal(
   { store, layout }: Pick<Readings, 'store' | 'layout'>,
   options: { running: boolean; limit: number },
 ): OperationJson[] {
   if (store === null) return [];
-  const rows = options.running ? runningOperations(store) : listOperations(store, options.limit);
-  const listed = rows.slice(0, options.limit).map((row) => operationJson(layout, row));
-  return options.running ? listed.filter((operation) => operation.alive) : listed;
+  if (!options.running) {
+    return listOperations(store, options.limit).map((row) => operationJson(store, layout, row));
+  }
+  return runningOperations(store)
+    .map((row) => operationJson(store, layout, row))
+    .filter((operation) => operation.alive)
+    .reverse()
+    .slice(0, options.limit);
 }
 
 /** @throws BangerError `not_found`; `usage` for an ambiguous beginning of an id */
@@ -51,31 +63,28 @@ export function showOperation(
     event,
     message,
   }));
-  return { ...operationJson(layout, row), events };
+  return { ...operationJson(store, layout, row), events };
 }
 
-/** Leaves the mark that the owner of a running operation looks for. */
+/**
+ * Leaves the mark that the owner of a running operation looks for.
+ * @throws BangerError `conflict` for one that is over or dead; `not_found`, `usage` as `showOperation` does
+ */
 export function cancelOperation(store: Store | null, layout: Layout, ref: string): OperationJson {
   const row = findOperation(store, ref);
-  if (operationJson(layout, row).alive === false) {
-    throw new BangerError(
-      'conflict',
-      `${row.kind} ${row.image_name} (${shortId(row.id)}) is dead: its process was killed`,
-      {
-        hints: ['nothing is to be done: the next command that changes images cleans up after it'],
-      },
-    );
+  if (store === null) throw new Error('an operation was found in no registry');
+  const name = `${row.kind} ${row.image_name} (${shortId(row.id)})`;
+  if (operationJson(store, layout, row).alive === false) {
+    throw new BangerError('conflict', `${name} is dead: its process was killed`, {
+      hints: ['nothing is to be done: the next command that changes images cleans up after it'],
+    });
   }
-  if (!store?.write(() => requestCancel(store, row.id))) {
-    throw new BangerError(
-      'conflict',
-      `${row.kind} ${row.image_name} (${shortId(row.id)}) is over: ${row.state}`,
-      {
-        hints: [`banger operation show ${shortId(row.id)}`],
-      },
-    );
-  }
-  return operationJson(layout, row);
+  const marked = store.write(() => requestCancel(store, row.id));
+  const now = operationById(store, row.id) ?? row;
+  if (marked) return operationJson(store, layout, now);
+  throw new BangerError('conflict', `${name} is over: ${now.state}`, {
+    hints: [`banger operation show ${shortId(row.id)}`],
+  });
 }
 
 function findOperation(store: Store | null, ref: string): OperationRow {
