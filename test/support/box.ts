@@ -30,7 +30,7 @@ interface Answer {
 }
 
 /** What a call was refused with: the fields of a BangerError. */
-export class Refusal extends Error {
+class Refusal extends Error {
   readonly code: string;
   readonly hints: readonly string[];
 

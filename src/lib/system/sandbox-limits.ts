@@ -21,7 +21,7 @@ function opensUmask(command: string): boolean {
 }
 
 /** Each seen with fuse2fs 1.47.0, Linux 6.18 and bubblewrap 0.8.0. */
-export const SANDBOX_LIMITS: readonly SandboxLimit[] = [
+const SANDBOX_LIMITS: readonly SandboxLimit[] = [
   {
     for: 'fuse',
     what: 'POSIX ACLs cannot be set, and those that a directory has are not inherited',
@@ -91,7 +91,7 @@ export const SANDBOX_LIMITS: readonly SandboxLimit[] = [
   },
   {
     for: 'all',
-    what: 'namespaces cannot be made, so that no container and no sandbox runs in a step',
+    what: 'namespaces cannot be made: no container and no other sandbox runs',
     symptom: /(?:unshare|clone|namespaces?\b).*not permitted/iu,
   },
   {
@@ -133,7 +133,9 @@ export class LimitNotes {
 
   #note(limit: SandboxLimit): void {
     this.#open.delete(limit);
-    const where = limit.for === 'fuse' ? ', when an ordinary user builds (as root it works)' : ' in a build';
-    this.#tell(`note: ${limit.what}${where}`);
+    const { what } = limit;
+    const note =
+      limit.for === 'all' ? `in a build ${what}` : `when an ordinary user builds ${what}; as root it works`;
+    this.#tell(`note: ${note}`);
   }
 }

@@ -122,10 +122,10 @@ describe.each(testAccounts())('a step of $label', (account) => {
       'mknod /etc/x c 1 3; mknod /etc/y c 1 3; mount -t tmpfs none /tmp; touch /etc/z; chown 70000 /etc/z; umask 002',
     );
     const notes = [
-      'note: filesystems cannot be mounted in a build',
-      'note: block and character devices cannot be made in a build',
-      'note: user and group ids above 65535 cannot be used, when an ordinary user builds (as root it works)',
-      'note: a directory that is made with a umask more open than 022 comes out as with 022, and wants a chmod, when an ordinary user builds (as root it works)',
+      'note: in a build filesystems cannot be mounted',
+      'note: in a build block and character devices cannot be made',
+      'note: when an ordinary user builds user and group ids above 65535 cannot be used; as root it works',
+      'note: when an ordinary user builds a directory that is made with a umask more open than 022 comes out as with 022, and wants a chmod; as root it works',
     ];
     expect(box.notes.toSorted()).toEqual((account.uid === 0 ? notes.slice(0, 2) : notes).toSorted());
   });

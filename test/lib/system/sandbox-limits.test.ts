@@ -39,7 +39,7 @@ test.for([...SAID, ...SAID_TO_ALL])('%s', ([line, what]) => {
 
 test('each is told once, and to root only what holds for root', () => {
   const lines = [...SAID, ...SAID_TO_ALL].map(([line]) => line);
-  expect(notesOf('fuse', [...lines, ...lines])).toHaveLength(12);
+  expect(notesOf('fuse', [...lines, ...lines])).toHaveLength(11);
   expect(notesOf('loop', lines)).toHaveLength(7);
   expect(limitsFor('loop').length).toBeLessThan(limitsFor('fuse').length);
 });
