@@ -2,7 +2,7 @@
  * Runs one step, in the holder's namespaces. Its arguments: the root, the system call filter (octal escapes), `share`
  * or nothing, how many binds, each bind's source and target, the step's command. bubblewrap's options come on stdin,
  * NUL-separated, so that the guest's environment is in no process list. bash, because dash cannot close a descriptor
- * above 9.
+ * above 9; with --norc, because bash takes a stdin that is a socket for rshd's and runs the user's ~/.bashrc.
  *
  * - It dies with nsenter, whose parent is outside the PID namespace and so has the number 0 (getppid(2)).
  * - A step inherits no descriptor of ours, and writes to pipes: Node's are sockets, which /dev/stdout cannot reopen.

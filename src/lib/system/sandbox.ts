@@ -103,7 +103,7 @@ function makeSandbox(
       const bwrap = bubblewrapOptions(mountpoint, kind, { env, cwd, network });
       const share = kind === 'fuse' && processors === 'one';
       const result = await entry.feed(
-        ['bash', '-c', STEP_SCRIPT, 'step', ...stepArguments(mountpoint, { argv, binds, share })],
+        ['bash', '--norc', '-c', STEP_SCRIPT, 'step', ...stepArguments(mountpoint, { argv, binds, share })],
         bwrap.map((option) => `${option}\0`).join(''),
         {
           onLine(line, stream) {
