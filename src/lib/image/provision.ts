@@ -28,6 +28,7 @@ interface GuestCommand {
   argv: string[];
   env?: Record<string, string>;
   binds?: { source: string; target: string }[];
+  processors?: 'one';
 }
 
 /**
@@ -51,7 +52,7 @@ export async function runSteps(steps: readonly BuildStep[], context: Provisionin
 function commandsOf(step: Exclude<BuildStep, { kind: 'env' }>, { busybox }: Provisioning): GuestCommand[] {
   switch (step.kind) {
     case 'packages':
-      return installCommands(step.names);
+      return installCommands(step.names).map(onOneProcessor);
     case 'run':
       return [{ argv: ['/bin/sh', '-c', step.command] }];
     case 'script':
@@ -64,14 +65,19 @@ function commandsOf(step: Exclude<BuildStep, { kind: 'env' }>, { busybox }: Prov
     case 'copy':
       return [guestCopyCommand(busybox, step.source, step.target, basename(step.source))];
     case 'docker':
-      return DOCKER_COMMANDS;
+      return DOCKER_COMMANDS.map(onOneProcessor);
   }
+}
+
+/** apt works on many files, one program at a time: see StepOptions. */
+function onOneProcessor(command: GuestCommand): GuestCommand {
+  return { ...command, processors: 'one' };
 }
 
 /** Runs one command of a step and turns a non-zero status into the error of the build. */
 export async function runCommand(
   title: string,
-  { argv, env, binds }: GuestCommand,
+  { argv, env, binds, processors }: GuestCommand,
   { sandbox, log, show }: Provisioning,
 ): Promise<void> {
   log.write(title);
@@ -80,6 +86,7 @@ export async function runCommand(
   const options: StepOptions = {
     ...(env === undefined ? {} : { env }),
     ...(binds === undefined ? {} : { binds }),
+    ...(processors === undefined ? {} : { processors }),
     onLine(line) {
       const safe = stripControl(line);
       log.write(`  ${safe}`);

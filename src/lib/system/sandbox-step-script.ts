@@ -38,10 +38,12 @@ place() {
 } >/dev/null 2>&1
 
 tidy() {
-  local path
+  local path files=() directories=()
   for path in "\${made[@]}"; do
-    if [[ -d $path ]]; then rmdir -- "$path"; elif [[ ! -s $path ]]; then rm -f -- "$path"; fi
-  done 2>/dev/null
+    if [[ -d $path ]]; then directories+=("$path"); elif [[ ! -s $path ]]; then files+=("$path"); fi
+  done
+  ((\${#files[@]} == 0)) || rm -f -- "\${files[@]}"
+  ((\${#directories[@]} == 0)) || rmdir -- "\${directories[@]}" 2>/dev/null
   [[ -z $everywhere ]] || place "$everywhere"
 }
 trap tidy EXIT
