@@ -120,6 +120,7 @@ describe.each(testAccounts())('as $label', (account) => {
     const log = await readLogs(home);
     expect(log).toMatch(printed);
     expect(log.replace(printed, '')).not.toContain('hunter');
+    expect(log).not.toContain('e2fsck');
 
     const failed = await failToBuild(home, 'failed', [
       '--env',

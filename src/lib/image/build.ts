@@ -97,8 +97,10 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
       log.write(`rootfs ${method}`);
       note(method);
       const { needsRecovery, state } = readSuperblock(staged('rootfs'));
-      if (needsRecovery || state !== 'clean') await recoverExt4(staged('rootfs'), { signal });
-      if (options.size !== undefined) await growExt4(staged('rootfs'), options.size, { signal });
+      if (needsRecovery || state !== 'clean')
+        tellRepair(await recoverExt4(staged('rootfs'), { signal }), log, note);
+      if (options.size !== undefined)
+        tellRepair(await growExt4(staged('rootfs'), options.size, { signal }), log, note);
       sandbox = await openSandbox({
         image: staged('rootfs'),
         mountpoint,
@@ -141,9 +143,8 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
   const seedSsh = seedSshStage(workspace, staged('workSeed'), image);
   const writeMetadata: Stage = {
     name: 'write_metadata',
-    async run({ signal }) {
-      const check = await checkedRootfs;
-      for (const line of check?.repaired ?? []) log.write(`e2fsck: ${line}`);
+    async run({ signal, note }) {
+      if (checkedRootfs !== undefined) tellRepair(await checkedRootfs, log, note);
       const requested = steps.flatMap((step) => (step.kind === 'packages' ? step.names : []));
       await writeFile(staged('packages'), packagesDigest(presetPackages, requested, options.docker), {
         mode: 0o600,
@@ -172,6 +173,13 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
     ),
   );
   return image;
+}
+
+/** A base that was damaged is no error where e2fsck can mend it, but what it took away must not go unseen. */
+function tellRepair({ repaired }: Repair, log: BuildLog, note: (message: string) => void): void {
+  for (const line of repaired) log.write(`e2fsck: ${line}`);
+  const [first] = repaired;
+  if (first !== undefined) note(`the root filesystem was damaged; e2fsck mended it: ${first}`);
 }
 
 interface Reserved {

@@ -5,6 +5,7 @@ const SOURCE = '/run/banger/source';
  * Runs in the guest, so that a symbolic link there leads nowhere but into the guest. As Dockerfile's COPY: the content
  * of a directory goes into the target; a file into it where it is a directory or ends in a slash, else under its name.
  * What is replaced is removed first: cp writes through a link (/bin/id of a busybox), and keeps an old owner and mode.
+ * Setuid and setgid are given again at the end: fuse2fs takes them from a file that is written to.
  */
 const SCRIPT = `
 set -eu
@@ -13,7 +14,6 @@ if [ -d "$source" ]; then
   "$box" mkdir -p "$target"
   cd "$source"
   "$box" find . ! -type d -print0 | (cd "$target" && "$box" xargs -0 -r "$box" rm -f)
-  source=$source/.
 else
   case $target in */) "$box" mkdir -p "$target" ;; esac
   if [ -d "$target" ]; then target=\${target%/}/$name; fi
@@ -21,7 +21,17 @@ else
   "$box" rm -f "$target"
 fi
 umask 0
-"$box" cp -dR "$source" "$target"
+if [ -d "$source" ]; then
+  "$box" cp -dR "$source/." "$target"
+  "$box" find . -type f -perm /6000 -print0 | "$box" xargs -0 -r "$box" sh -euc '
+    box=$0 target=$1
+    shift
+    for file do "$box" chmod "$("$box" stat -c %a "$file")" "$target/$file"; done
+  ' "$box" "$target"
+else
+  "$box" cp "$source" "$target"
+  "$box" chmod "$("$box" stat -c %a "$source")" "$target"
+fi
 `;
 
 /** The command that copies a file or directory of the host to `target` in the guest, owned by root, modes kept. */

@@ -27,12 +27,20 @@ export interface MakeExt4Options extends Ext4Options {
   runTool?: RunTool;
 }
 
+export interface Repair {
+  /** What e2fsck mended, line by line; empty when nothing was wrong. A journal that was replayed is nothing wrong. */
+  repaired: readonly string[];
+}
+
 /** Bits of e2fsck's exit status (e2fsck(8)). */
 const FSCK_FIXED = 1;
 const FSCK_REBOOT = 2;
 const FSCK_OPERATIONAL = 8;
 /** From here on a status tells of the program's own end: FSCK_LIBRARY, or 128 + n by a signal. */
 const FSCK_BEYOND = 128;
+
+/** How many lines of what e2fsck found are of use. */
+const MAX_FINDINGS = 100;
 
 const SMALL_BYTES = 512 * 1024 * 1024;
 
@@ -148,7 +156,12 @@ async function e2fsck(
 function findings(result: ProcessResult): string[] {
   return `${result.stdout}\n${result.stderr}`
     .split('\n')
-    .filter((line) => !/^(Pass \d|e2fsck \d|\s*$)/u.test(line));
+    .filter(
+      (line) =>
+        !/^(Pass \d|e2fsck \d|\s*$)|: \d+\/\d+ files \(|: recovering journal$|\*{5} FILE SYSTEM WAS MODIFIED/u.test(
+          line,
+        ),
+    );
 }
 
 function damaged(image: string, mode: string, result: ProcessResult): BangerError {
@@ -171,9 +184,10 @@ export async function checkExt4(image: string, options: Ext4Options = {}): Promi
  * Replays the journal and mends what is safe to mend without asking, as a boot does.
  * @throws BangerError `corrupt` when that is not enough.
  */
-export async function recoverExt4(image: string, options: Ext4Options = {}): Promise<void> {
+export async function recoverExt4(image: string, options: Ext4Options = {}): Promise<Repair> {
   const result = await e2fsck(image, ['-f', '-p'], options.signal);
   if ((result.exitCode & ~(FSCK_FIXED | FSCK_REBOOT)) !== 0) throw damaged(image, '-fp', result);
+  return { repaired: result.exitCode === 0 ? [] : lastLines(findings(result).join('\n'), MAX_FINDINGS) };
 }
 
 /**
@@ -187,7 +201,7 @@ const MAX_GROWTH = 1024;
  * A failure of resize2fs leaves the file unfit for use.
  * @throws BangerError `usage` when it would shrink; `corrupt` when it is damaged, before anything is changed.
  */
-export async function growExt4(image: string, sizeBytes: number, options: Ext4Options = {}): Promise<void> {
+export async function growExt4(image: string, sizeBytes: number, options: Ext4Options = {}): Promise<Repair> {
   const { signal } = options;
   requireSize(sizeBytes);
   const before = readSuperblock(image);
@@ -197,24 +211,20 @@ export async function growExt4(image: string, sizeBytes: number, options: Ext4Op
     throw new BangerError('usage', `${image} is ${sizes}`, { details: { size_bytes: fileBytes } });
   }
   const blocks = Math.floor(sizeBytes / before.blockSize);
-  if (blocks === before.blockCount) return;
+  if (blocks === before.blockCount) return { repaired: [] };
   // resize2fs insists on a check, and a damaged filesystem is better not moved.
-  await recoverExt4(image, options);
+  const repair = await recoverExt4(image, options);
   await truncate(image, sizeBytes);
   const { cwd, file } = e2fsTarget(image);
   for (let reached = before.blockCount; reached < blocks; ) {
     reached = Math.min(blocks, reached * MAX_GROWTH);
     await run('resize2fs', [file, String(reached)], { cwd, ...withSignal(signal) });
   }
+  return repair;
 }
 
 /** Mending one thing can uncover another; what is not clean by then will not be. */
 const MAX_REPAIRS = 4;
-
-export interface Repair {
-  /** What e2fsck mended, line by line; empty when nothing was wrong. */
-  repaired: readonly string[];
-}
 
 /**
  * Mends a filesystem and turns its free blocks into holes of the file.
@@ -227,6 +237,6 @@ export async function repairAndPunch(image: string, options: Ext4Options = {}): 
     const result = await e2fsck(image, ['-f', '-y', '-E', 'discard'], options.signal);
     if (result.exitCode === 0) return { repaired };
     if (result.exitCode >= FSCK_OPERATIONAL || pass === MAX_REPAIRS) throw damaged(image, '-fy', result);
-    repaired.push(...lastLines(findings(result).join('\n'), 100));
+    repaired.push(...lastLines(findings(result).join('\n'), MAX_FINDINGS));
   }
 }
