@@ -78,9 +78,13 @@ ff02::2\tip6-allrouters
 `;
 }
 
-/** The entry for / makes systemd mount it read-write when the kernel's command line says `ro`. */
+/**
+ * The entry for / makes systemd mount it read-write when the kernel's command line says `ro`. The work seed may take its
+ * time: a machine too slow for a short limit would come up without its owner's keys, and one that has no such disk does
+ * not wait at all (the generator below).
+ */
 const FSTAB = `LABEL=${ROOTFS_LABEL}\t/\text4\terrors=remount-ro\t0 1
-LABEL=${WORK_SEED_LABEL}\t/root\text4\tnofail,x-systemd.device-timeout=15s\t0 2
+LABEL=${WORK_SEED_LABEL}\t/root\text4\tnofail,x-systemd.device-timeout=90s\t0 2
 `;
 
 /** A login waits for the mount of its home: without this, as long as the device may take, each time. */
