@@ -34,7 +34,7 @@ export interface HeldLock {
 /**
  * Takes the cross-process lock on a state directory. SQLite arbitrates, inside BEGIN IMMEDIATE: a live owner's lock
  * is never broken, a dead owner's at once; proper-lockfile's directory is what other tools see of it.
- * @throws BangerError `busy` naming the holder when the time is up
+ * @throws BangerError `busy` naming the holder when the time is up; the signal's reason when it is aborted
  */
 export async function acquireLock(
   store: Store,

@@ -42,9 +42,12 @@ export const test = base.extend<{ state: State }>({
     try {
       await use(state);
     } finally {
-      await state.end();
-      vi.unstubAllEnvs();
-      await rm(parent, { recursive: true, force: true });
+      try {
+        await state.end();
+      } finally {
+        vi.unstubAllEnvs();
+        await rm(parent, { recursive: true, force: true });
+      }
     }
   },
 });

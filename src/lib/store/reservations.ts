@@ -34,11 +34,6 @@ export function insertReservations(
   }
 }
 
-export function countReservations(store: Store, operationId: string): number {
-  return store.all(sql.selectFrom('reservations').select('key').where('operation_id', '=', operationId))
-    .length;
-}
-
 export function releaseReservations(store: Store, operationId: string): void {
   store.change(sql.deleteFrom('reservations').where('operation_id', '=', operationId));
 }

@@ -39,6 +39,16 @@ describe('on a filesystem without a free block', () => {
   });
 });
 
+test('a COMMIT that found no space, and no reserve, is known not to have happened: exit 6', async ({
+  state,
+}) => {
+  await mkdir(state.directory);
+  const worker = state.start('fill-disk', ['unreserved'], { prefix: onSmallDisk(state, '16m') });
+  const { output } = await worker.ended;
+  expect(output).toMatch(/^error preflight_failed .*no space left/mu);
+  expect(output).toMatch(/^stopped after what is there$/mu);
+});
+
 describe('the reserve', () => {
   test('that was left half made is completed', async ({ state }) => {
     await mkdir(state.directory);

@@ -1,7 +1,9 @@
 import {
   closeSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
+  mkdtempSync,
   openSync,
   readdirSync,
   rmSync,
@@ -10,13 +12,14 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { deleteImages } from '../../../src/lib/image/delete.ts';
 import { layoutOf } from '../../../src/lib/layout.ts';
 import { Operation } from '../../../src/lib/operation.ts';
 import { insertImage, listImages } from '../../../src/lib/store/images.ts';
 import { openForReading } from '../../../src/lib/store/open.ts';
-import { buildPlan } from '../plans.ts';
+import { buildPlan, imageRow } from '../plans.ts';
 import { open, say, work } from './protocol.ts';
 
 const [, , stateDir = '', others = ''] = process.argv;
@@ -50,7 +53,34 @@ async function addImage(): Promise<string> {
   return directory;
 }
 
+/** What somebody finds who opens the registry after this process is gone: a copy, its log replayed. */
+function imagesAfterDeath(): number {
+  const elsewhere = mkdtempSync(join(tmpdir(), 'banger-core-copy-'));
+  try {
+    for (const suffix of ['', '-wal'])
+      copyFileSync(layout.database + suffix, join(elsewhere, `banger.db${suffix}`));
+    const store = openForReading(layoutOf(elsewhere));
+    const { length } = store ? listImages(store) : [];
+    store?.close();
+    return length;
+  } finally {
+    rmSync(elsewhere, { recursive: true });
+  }
+}
+
 await work(async () => {
+  if (others === 'unreserved') {
+    const { store } = await open(stateDir);
+    rmSync(layout.reserve);
+    fillDisk();
+    try {
+      for (;;) store.write(() => insertImage(store, imageRow()));
+    } catch (error) {
+      const { length } = listImages(store);
+      say(`stopped after ${length === imagesAfterDeath() ? 'what is there' : 'others than are there'}`);
+      throw error;
+    }
+  }
   if (others === 'first') {
     fillDisk();
     await open(stateDir);
