@@ -87,18 +87,28 @@ function asRoot(kind: MountKind): string {
   return kind === 'fuse' ? 'sudo ' : '';
 }
 
+/** A number stands for itself where no passwd(5) knows it. */
+function whoWeAre(): { name: string; uid: number } {
+  const uid = process.geteuid?.() ?? 0;
+  try {
+    return { name: userInfo().username, uid };
+  } catch {
+    return { name: String(uid), uid };
+  }
+}
+
 async function checkSubordinateIds(faults: FaultList): Promise<void> {
-  const { username, uid } = userInfo();
+  const { name, uid } = whoWeAre();
   for (const { file, flag } of [
     { file: '/etc/subuid', flag: '--add-subuids' },
     { file: '/etc/subgid', flag: '--add-subgids' },
   ]) {
-    const ranges = await subordinateIds(file, { name: username, uid });
+    const ranges = await subordinateIds(file, { name, uid });
     if (ranges.some(({ count }) => count >= WANTED_IDS)) continue;
     const first = await firstFreeSubordinate(file);
     faults.add(
-      `${file} has no range of ${RANGE} ids for ${username}: they become the users and groups inside an image`,
-      `sudo usermod ${flag} ${first}-${first + RANGE - 1} ${username}`,
+      `${file} has no range of ${RANGE} ids for ${name}: they become the users and groups inside an image`,
+      `sudo usermod ${flag} ${first}-${first + RANGE - 1} ${name}`,
     );
   }
 }

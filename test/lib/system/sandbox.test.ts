@@ -137,6 +137,18 @@ describe.each(testAccounts())('a sandbox of $label', (account) => {
     });
   });
 
+  test('runs on all processors but when told', async ({ openBox }) => {
+    const box = await openBox(account);
+    const list = "sed -n 's/^Cpus_allowed_list:\\s*//p' /proc/[0-9]*/status";
+    const outside = async (): Promise<string> => (await box.tool('sh', ['-c', list])).stdout;
+    const before = await outside();
+    const one = await box.ok(`busybox ${list}`, { processors: 'one' });
+    if (account.uid !== 0) expect(one).toMatch(/^(?:\d+\n)+$/u);
+    // Afterwards fuse2fs, which is there too, is where it was.
+    expect(await outside()).toBe(before);
+    expect(before).toContain((await box.ok(`busybox ${list}`)).split('\n')[0]);
+  });
+
   test('takes any name for an image and its directory', async ({ openBox }) => {
     for (const name of [`-o ro,a 'quoted' "name"`, 'new\nline', 'back\\slash $(id) é']) {
       const box = await openBox(account, { name });
