@@ -42,12 +42,14 @@ export async function measure(
 ): Promise<number[]> {
   const directory = await mkdtemp(join(work, 'hyperfine-'));
   const report = join(directory, 'report.json');
+  // hyperfine drops what commands say.
+  const errors = join(directory, 'errors');
   // One --prepare a command, or one for all.
   const prepared = measured.some(({ prepare }) => prepare !== undefined);
   const args = measured.flatMap(({ name, command, prepare }) => [
     ...(prepared ? ['--prepare', prepare ?? 'true'] : []),
     ...['--command-name', name],
-    command,
+    `{ ${command}\n} 2>>${quote(errors)}`,
   ]);
   const options = [
     '--style',
@@ -59,9 +61,12 @@ export async function measure(
     '--export-json',
     report,
   ];
-  await run('hyperfine', [...options, ...args], {
-    onLine: (line) => process.stderr.write(`  ${line}\n`),
-  });
+  try {
+    await run('hyperfine', [...options, ...args]);
+  } catch (error) {
+    process.stderr.write(await readFile(errors, 'utf8').catch(() => ''));
+    throw error;
+  }
   const { results } = JSON.parse(await readFile(report, 'utf8')) as {
     results: { command: string; median: number }[];
   };
