@@ -40,10 +40,10 @@ export async function readGuest(image: string, path: string): Promise<string> {
 /** Names in a directory of an ext4 image, sorted, without `.` and `..`. */
 export async function listGuest(image: string, directory: string): Promise<string[]> {
   const { stdout } = await run('debugfs', ['-R', `ls -p "${directory}"`, image]);
-  // /inode/mode/uid/gid/name/size/
-  const names = stdout
-    .split('\n')
-    .flatMap((line) => /^\/\d+\/\d+\/\d+\/\d+\/([^/]+)\//u.exec(line)?.[1] ?? []);
+  // /inode/mode/uid/gid/name/size/, and a name may have a newline in it
+  const names = [...stdout.matchAll(/^\/\d+\/\d+\/\d+\/\d+\/([^/]+)\/\d*\/$/gmu)].map(
+    ([, name = '']) => name,
+  );
   return names.filter((name) => name !== '.' && name !== '..').sort();
 }
 
