@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { run } from '@oclif/core';
 import { errorDocument, errorText, toBangerError } from './lib/error-report.ts';
 import { BangerError, messageOf } from './lib/errors.ts';
@@ -10,7 +11,8 @@ export async function main(entry: string): Promise<void> {
   watchOutput();
   const argv = argvOf(process.argv.slice(2));
   try {
-    await run(argv, entry);
+    // No plugins of users: what stands in a HOME is not looked into.
+    await run(argv, { root: fileURLToPath(entry), userPlugins: false, devPlugins: false });
   } catch (thrown) {
     const error = toBangerError(thrown);
     process.exitCode = error.exitCode;

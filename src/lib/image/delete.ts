@@ -16,7 +16,7 @@ export function findImages(store: Store | null, refs: readonly string[]): ImageR
 }
 
 /** Throws while something needs the image (exit 5). */
-export function assertDeletable(store: Store, image: ImageRow): void {
+function assertDeletable(store: Store, image: ImageRow): void {
   const vms = vmNamesUsing(store, image.id);
   if (vms.length > 0) {
     throw new BangerError(

@@ -25,7 +25,9 @@ export interface ListOptions {
 
 type Value = string | number | boolean | null;
 
-const FILTERS: Readonly<Record<string, (image: ListedImage) => Value>> = {
+type ValueOf = (image: ListedImage) => Value;
+
+const FILTERS: Readonly<Record<string, ValueOf>> = {
   name: (image) => image.name,
   id: (image) => image.id,
   managed: (image) => image.managed,
@@ -38,7 +40,7 @@ const FILTERS: Readonly<Record<string, (image: ListedImage) => Value>> = {
 
 const YES_OR_NO: ReadonlySet<string> = new Set(['managed', 'docker', 'in_use']);
 
-const SORTS: Readonly<Record<string, (image: ListedImage) => Value>> = {
+const SORTS: Readonly<Record<string, ValueOf>> = {
   name: (image) => image.name,
   created: (image) => image.created_at,
   size: (image) => image.allocated_bytes,
@@ -46,8 +48,13 @@ const SORTS: Readonly<Record<string, (image: ListedImage) => Value>> = {
   kernel: (image) => image.kernel_version,
 };
 
-export const FILTER_KEYS = Object.keys(FILTERS);
-export const SORT_KEYS = Object.keys(SORTS);
+const FILTER_KEYS = Object.keys(FILTERS);
+const SORT_KEYS = Object.keys(SORTS);
+
+/** `constructor` is no key. */
+function ownValue(of: Readonly<Record<string, ValueOf>>, key: string): ValueOf | undefined {
+  return Object.hasOwn(of, key) ? of[key] : undefined;
+}
 
 /** Every image that passes the filters. An empty registry is an empty list. */
 export function listOf(
@@ -96,7 +103,7 @@ function usersByImage(store: Store, layout: Layout): Map<string, string[]> {
 
 function parseFilter(text: string): (image: ListedImage) => boolean {
   const [, key = text, wanted] = /^([^=]*)=(.*)$/su.exec(text) ?? [];
-  const value = FILTERS[key];
+  const value = ownValue(FILTERS, key);
   if (value === undefined || wanted === undefined) {
     const message = `'${text}' is not a filter`;
     if (value !== undefined)
@@ -110,11 +117,7 @@ function parseFilter(text: string): (image: ListedImage) => boolean {
 }
 
 /** As the table and as JSON say it. */
-function parseYesOrNo(
-  key: string,
-  wanted: string,
-  value: (image: ListedImage) => Value,
-): (image: ListedImage) => boolean {
+function parseYesOrNo(key: string, wanted: string, value: ValueOf): (image: ListedImage) => boolean {
   const meaning = new Map([
     ['true', true],
     ['yes', true],
@@ -132,7 +135,7 @@ function parseYesOrNo(
 function parseSort(text: string): (a: ListedImage, b: ListedImage) => number {
   const reverse = text.startsWith('-');
   const key = reverse ? text.slice(1) : text;
-  const value = SORTS[key];
+  const value = ownValue(SORTS, key);
   if (value === undefined) throw unknownKey(`'${text}' is not a sort key`, key, SORT_KEYS, 'created');
   return (a, b) => compare(value(a), value(b)) * (reverse ? -1 : 1);
 }

@@ -29,7 +29,7 @@ export interface Registered {
 }
 
 /** `X.ext4` → `X.work-seed.ext4`; any other `X` → `X.work-seed`. */
-export function workSeedBeside(rootfs: string): string {
+function workSeedBeside(rootfs: string): string {
   return rootfs.endsWith('.ext4')
     ? `${rootfs.slice(0, -'.ext4'.length)}.work-seed.ext4`
     : `${rootfs}.work-seed`;
