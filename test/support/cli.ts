@@ -66,6 +66,7 @@ export class Home {
   readonly account: Account;
   readonly directory: string;
   readonly stateDir: string;
+  readonly #running = new Set<RunningCli>();
 
   static async make(account: Account): Promise<Home> {
     const directory = await mkdtemp(join(inject('testRun').directory, 'home-'));
@@ -146,10 +147,13 @@ export class Home {
       }, timeoutMs);
       child.on('error', reject).on('close', (code, signal) => {
         clearTimeout(timer);
+        this.#running.delete(running);
         resolve({ status: code ?? 128 + (SIGNAL_NUMBERS[signal ?? ''] ?? 0), stdout, stderr });
       });
     });
-    return { pid, result, kill: (signal) => process.kill(pid, signal) };
+    const running: RunningCli = { pid, result, kill: (signal) => process.kill(pid, signal) };
+    this.#running.add(running);
+    return running;
   }
 
   /** Runs the built program to its end. */
@@ -199,6 +203,11 @@ export class Home {
   }
 
   async remove(): Promise<void> {
+    // What a test that failed did not wait for.
+    for (const running of this.#running) {
+      running.kill('SIGKILL');
+      await running.result.catch(() => {});
+    }
     // An ordinary user's bootstrap leaves files of its subordinate ids, which only a mapped root may remove.
     const mapped = process.getuid?.() === 0 ? [] : ['unshare', '--map-root-user', '--map-auto'];
     const [file = 'rm', ...args] = [...mapped, 'rm', '-rf', '--one-file-system', this.directory];

@@ -96,6 +96,8 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
       const method = describeClone(await cloneFile(bootSet.rootfs, staged('rootfs'), signal));
       log.write(`rootfs ${method}`);
       note(method);
+      // Now, not at the end: what becomes of a base's files while the steps run is nobody's concern.
+      await copyBootArtifacts(bootSet, places.stageDir, signal);
       const { needsRecovery, state } = readSuperblock(staged('rootfs'));
       if (needsRecovery || state !== 'clean')
         tellRepair(await recoverExt4(staged('rootfs'), { signal }), log, note);
@@ -143,13 +145,12 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
   const seedSsh = seedSshStage(workspace, staged('workSeed'), image);
   const writeMetadata: Stage = {
     name: 'write_metadata',
-    async run({ signal, note }) {
+    async run({ note }) {
       if (checkedRootfs !== undefined) tellRepair(await checkedRootfs, log, note);
       const requested = steps.flatMap((step) => (step.kind === 'packages' ? step.names : []));
       await writeFile(staged('packages'), packagesDigest(presetPackages, requested, options.docker), {
         mode: 0o600,
       });
-      await copyBootArtifacts(bootSet, places.stageDir, signal);
     },
   };
   await logged(workspace, log, () =>
