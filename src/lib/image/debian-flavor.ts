@@ -184,6 +184,8 @@ async function install(
     suite: chosen.suite,
     sourcesFile: workshop.sourcesFile,
     packages: [...base, ...packages],
+    // Ubuntu's base-files is merged already, and says so in a way that mmdebstrap's hook takes for something else.
+    mergedUsr: chosen.distribution === 'debian',
     hostname: chosen.distribution,
     setup: SETUP_HOOK,
     customize: CUSTOMIZE_HOOK,

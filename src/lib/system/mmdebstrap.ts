@@ -11,6 +11,8 @@ export interface MmdebstrapOptions {
   /** A deb822 file that becomes the guest's own. */
   sourcesFile: string;
   packages: readonly string[];
+  /** Merge /usr from the start; for releases whose packages would convert it later. */
+  mergedUsr: boolean;
   /** What maintainer scripts take for the name of the machine. */
   hostname: string;
   /** Shell scripts; `$1` is the root. The first runs before anything is fetched, the other when all is installed. */
@@ -24,7 +26,7 @@ export interface MmdebstrapOptions {
   onLine: (line: string) => void;
 }
 
-/** From mmdebstrap(1): merged /usr from the start, where the usrmerge package would bring all of perl to convert it. */
+/** From mmdebstrap(1): without it the usrmerge package brings all of perl to convert what was just unpacked. */
 const MERGED_USR = '/usr/share/mmdebstrap/hooks/maybe-merged-usr';
 
 /** A host name of its own, or maintainer scripts would write this machine's into the image. */
@@ -60,7 +62,7 @@ export async function runMmdebstrap(options: MmdebstrapOptions): Promise<void> {
 }
 
 function mmdebstrapArguments(options: MmdebstrapOptions): string[] {
-  const { target, suite, sourcesFile, packages, setup, customize, unsafeIo } = options;
+  const { target, suite, sourcesFile, packages, mergedUsr, setup, customize, unsafeIo } = options;
   return [
     // Where ids are mapped already, all that needs root works.
     ...['--mode', 'root'],
@@ -72,7 +74,7 @@ function mmdebstrapArguments(options: MmdebstrapOptions): string[] {
     ...(unsafeIo ? ['--dpkgopt', 'force-unsafe-io'] : []),
     // First, because the next one fetches the lists.
     ...['--setup-hook', setup],
-    ...(existsSync(MERGED_USR) ? ['--hook-dir', MERGED_USR] : []),
+    ...(mergedUsr && existsSync(MERGED_USR) ? ['--hook-dir', MERGED_USR] : []),
     ...['--customize-hook', customize],
     ...['--include', packages.join(',')],
     '--',
