@@ -88,6 +88,14 @@ describe('listOf', () => {
     );
   });
 
+  test.for(['x'.repeat(300), 'a\0b', '/dev/null/below', '/proc/self/fdinfo/4294967295', ''])(
+    'is not broken by the path %j',
+    (path, { list, state }) => {
+      state.sql("UPDATE images SET work_seed_path = ?, rootfs_path = ? WHERE name = 'a'", path, `/${path}`);
+      expect(list.names({ sort: 'size' })).toBe('b a c');
+    },
+  );
+
   test('is empty where nothing was ever registered', ({ state }) => {
     expect(listOf({ store: null, layout: state.layout }, { filters: [], sort: 'name' })).toEqual([]);
     expect(namesOf(null)).toEqual([]);
