@@ -51,27 +51,18 @@ export default class ImageBuild extends ChangingCommand {
   async run(): Promise<ImageJson> {
     const { args, flags, raw } = await this.parse(ImageBuild);
     const { buildImage } = await import('../../lib/image/build.ts');
-    const { parseStep, STEP_KINDS } = await import('../../lib/image/build-step.ts');
+    const { stepsFrom } = await import('../../lib/image/build-step.ts');
     const { parseSize } = await import('../../lib/image/size.ts');
     const { imageJson } = await import('../../lib/image/listing.ts');
     // The parser sorts values by flag; only the raw tokens know the order across flags.
-    const steps = raw.flatMap((token) => {
-      const kind = STEP_KINDS.find((known) => token.type === 'flag' && token.flag === known);
-      return kind === undefined ? [] : [parseStep(kind, token.input)];
-    });
-    const size = flags.size === undefined ? undefined : parseSize(flags.size);
+    const given = raw.flatMap((token) => (token.type === 'flag' ? [[token.flag, token.input]] : []));
     const image = await this.change(flags, ({ workspace, progress }) =>
       buildImage(workspace, {
+        ...flags,
         name: args.name,
         base: flags['from-image'],
-        steps,
-        size,
-        docker: flags.docker,
-        kernel: flags.kernel,
-        initrd: flags.initrd,
-        modules: flags.modules,
-        preset: flags.preset,
-        network: flags.network,
+        steps: stepsFrom(given),
+        size: flags.size === undefined ? undefined : parseSize(flags.size),
         ssh: !flags['no-ssh'],
         progress,
         mendOf: (artifact) => `mend the base, or give another: --${artifact}`,

@@ -12,7 +12,18 @@ export type BuildStep =
   | { kind: 'env'; name: string; value: string }
   | { kind: 'docker' };
 
-export const STEP_KINDS = ['package', 'run', 'script', 'copy', 'env'] as const;
+const STEP_KINDS = ['package', 'run', 'script', 'copy', 'env'] as const;
+
+/**
+ * The steps among pairs of a kind and its text, in their order; pairs of other kinds are passed over.
+ * @throws BangerError `usage`
+ */
+export function stepsFrom(pairs: readonly (readonly string[])[]): BuildStep[] {
+  return pairs.flatMap(([name, text = '']) => {
+    const kind = STEP_KINDS.find((known) => known === name);
+    return kind === undefined ? [] : [parseStep(kind, text)];
+  });
+}
 
 /**
  * A step from the one line of text that describes it.
