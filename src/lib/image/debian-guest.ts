@@ -124,7 +124,7 @@ ClientIdentifier=mac
 /** One kind of key: on a slow machine the others take longer than all the rest of the boot. */
 const SSH_HOST_KEYS = `[Unit]
 Description=Make the SSH host key on the first boot
-Before=ssh.service ssh.socket
+Before=ssh.service
 ConditionPathExists=!/etc/ssh/ssh_host_ed25519_key
 
 [Service]
@@ -132,7 +132,7 @@ Type=oneshot
 ExecStart=/usr/bin/ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key
 
 [Install]
-WantedBy=multi-user.target
+WantedBy=ssh.service
 `;
 
 /** Writes the guest's configuration as a tree that is copied over its root. */
