@@ -18,9 +18,10 @@ import { findImage } from './find.ts';
 import { installModules } from './modules.ts';
 import { assertValidName } from './name.ts';
 import { newImage } from './new-image.ts';
-import { CLEAN_COMMAND, packagesDigest } from './packages.ts';
+import { makePackageCache } from './package-cache.ts';
+import { packagesDigest } from './packages.ts';
 import { choosePreset, type Preset } from './preset.ts';
-import { type Provisioning, runCommand, runSteps } from './provision.ts';
+import { type Provisioning, runSteps } from './provision.ts';
 import type { MendOf } from './requirements.ts';
 import { seedSshStage } from './seed-ssh.ts';
 import { type ImagePlaces, placesFor } from './stage-directory.ts';
@@ -110,7 +111,8 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
         signal,
         onLine: (line) => log.write(line),
       });
-      const context: Provisioning = { sandbox, log, show, busybox };
+      const packageCache = await makePackageCache(places.stageDir);
+      const context: Provisioning = { sandbox, log, show, busybox, packageCache };
       if (bootSet.modules !== null) {
         const versions = await installModules(bootSet.modules, image.kernel_version, context);
         if (versions.length === 0) {
@@ -125,8 +127,7 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
       presetPackages = chosen.packages;
       const docker: BuildStep[] = options.docker ? [{ kind: 'docker' }] : [];
       await runSteps(mergePackages([...chosen.steps, ...docker, ...steps]), context);
-      if (needsPackages || chosen.steps.length > 0)
-        await runCommand('clean up after apt', CLEAN_COMMAND, context);
+      await packageCache.remove(sandbox);
     },
   };
   const prepareWorkSeed: Stage = {

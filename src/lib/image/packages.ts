@@ -76,11 +76,6 @@ export function installCommands(names: readonly string[]): { argv: string[] }[] 
   return [UPDATE_COMMAND, { argv: ['apt-get', 'install', ...APT_OPTIONS, '--', ...names] }];
 }
 
-/** Takes what apt downloaded out of the image again. */
-export const CLEAN_COMMAND = {
-  argv: ['/bin/sh', '-c', 'apt-get clean && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin'],
-};
-
 /** Docker from the image's own repositories; newer Debians have its client in a package of its own. */
 export const DOCKER_COMMANDS = [
   UPDATE_COMMAND,

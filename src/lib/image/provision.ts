@@ -4,9 +4,11 @@ import type { BuildLog } from '../build-log.ts';
 import { BangerError } from '../errors.ts';
 import type { ProcessResult } from '../system/process.ts';
 import type { Sandbox, StepOptions } from '../system/sandbox.ts';
+import type { GuestBind } from '../system/sandbox-step.ts';
 import { formatDuration, oneLine, stripControl } from '../text.ts';
 import { type BuildStep, describeStep } from './build-step.ts';
 import { guestCopyCommand } from './guest-copy.ts';
+import type { PackageCache } from './package-cache.ts';
 import { DOCKER_COMMANDS, installCommands } from './packages.ts';
 
 /** How many lines of a failed step's output are part of its error. */
@@ -20,6 +22,7 @@ export interface Provisioning {
   log: BuildLog;
   /** The newest line of output, for the screen. */
   show(line: string): void;
+  packageCache: PackageCache;
   /** The host's static busybox, which copies files into guests that may have no `cp`. */
   busybox: string;
 }
@@ -27,7 +30,7 @@ export interface Provisioning {
 interface GuestCommand {
   argv: string[];
   env?: Record<string, string>;
-  binds?: { source: string; target: string }[];
+  binds?: readonly GuestBind[];
   processors?: 'one';
 }
 
@@ -49,10 +52,15 @@ export async function runSteps(steps: readonly BuildStep[], context: Provisionin
   }
 }
 
-function commandsOf(step: Exclude<BuildStep, { kind: 'env' }>, { busybox }: Provisioning): GuestCommand[] {
+function commandsOf(
+  step: Exclude<BuildStep, { kind: 'env' }>,
+  { busybox, packageCache: { binds } }: Provisioning,
+): GuestCommand[] {
+  /** apt works on many files, one program at a time: see StepOptions. */
+  const withApt = (command: GuestCommand): GuestCommand => ({ ...command, binds, processors: 'one' });
   switch (step.kind) {
     case 'packages':
-      return installCommands(step.names).map(onOneProcessor);
+      return installCommands(step.names).map(withApt);
     case 'run':
       return [{ argv: ['/bin/sh', '-c', step.command] }];
     case 'script':
@@ -65,13 +73,8 @@ function commandsOf(step: Exclude<BuildStep, { kind: 'env' }>, { busybox }: Prov
     case 'copy':
       return [guestCopyCommand(busybox, step.source, step.target, basename(step.source))];
     case 'docker':
-      return DOCKER_COMMANDS.map(onOneProcessor);
+      return DOCKER_COMMANDS.map(withApt);
   }
-}
-
-/** apt works on many files, one program at a time: see StepOptions. */
-function onOneProcessor(command: GuestCommand): GuestCommand {
-  return { ...command, processors: 'one' };
 }
 
 /** Runs one command of a step and turns a non-zero status into the error of the build. */

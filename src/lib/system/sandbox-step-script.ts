@@ -1,6 +1,6 @@
 /**
  * Runs one step, in the holder's namespaces. Its arguments: the root, the system call filter (octal escapes), `share`
- * or nothing, how many binds, each bind's source and target, the step's command. bubblewrap's options come on stdin,
+ * or nothing, how many binds, each bind's option, source and target, the step's command. bubblewrap's options come on stdin,
  * NUL-separated, so that the guest's environment is in no process list. bash, because dash cannot close a descriptor
  * above 9; with --norc, because bash takes a stdin that is a socket for rshd's and runs the user's ~/.bashrc.
  *
@@ -112,14 +112,14 @@ bind() {
 
 options=()
 while ((binds-- > 0)); do
-  case $1 in
-  /etc/hosts | /etc/resolv.conf) [[ ! -e $1 ]] || bind --ro-bind "$1" "$2" ;;
+  case $2 in
+  /etc/hosts | /etc/resolv.conf) [[ ! -e $2 ]] || bind "$1" "$2" "$3" ;;
   *)
-    [[ -e $1 ]] || fail "$1: no such file or directory"
-    bind --ro-bind "$1" "$2" || fail "$2: cannot be put there in the image"
+    [[ -e $2 ]] || fail "$2: no such file or directory"
+    bind "$1" "$2" "$3" || fail "$3: cannot be put there in the image"
     ;;
   esac
-  shift 2
+  shift 3
 done
 [[ ! -d $root/usr/sbin ]] || bind '--perms 0755 --ro-bind-data' 4 /usr/sbin/policy-rc.d
 

@@ -5,6 +5,8 @@ import { seccompFilter } from './sandbox-seccomp.ts';
 export interface GuestBind {
   source: string;
   target: string;
+  /** What the step writes there stays with the host; read-only by default. */
+  writable?: boolean;
 }
 
 export interface StepRequest {
@@ -60,14 +62,14 @@ export interface StepCommand {
 
 /** The step script's arguments: the root, the filter, a processor or nothing, how many binds, the binds, the command. */
 export function stepArguments(root: string, { argv, binds, share }: StepCommand): string[] {
-  const all = [...HOST_FILES.map((path) => ({ source: path, target: path })), ...binds];
+  const all: GuestBind[] = [...HOST_FILES.map((path) => ({ source: path, target: path })), ...binds];
   const filter = [...(seccompFilter() ?? [])].map((byte) => `\\0${byte.toString(8)}`).join('');
   return [
     root,
     filter,
     share ? 'share' : '',
     String(all.length),
-    ...all.flatMap(({ source, target }) => [source, target]),
+    ...all.flatMap(({ source, target, writable }) => [writable ? '--bind' : '--ro-bind', source, target]),
     ...argv,
   ];
 }

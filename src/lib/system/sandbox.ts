@@ -25,7 +25,7 @@ export interface StepOptions {
   env?: Readonly<Record<string, string>>;
   /** In the guest; `/` by default. */
   cwd?: string;
-  /** Host files or directories, read-only, below /run or /tmp of the guest or in a directory that it has. */
+  /** Host files or directories, below /run or /tmp of the guest or in a directory that it has. */
   binds?: readonly GuestBind[];
   /**
    * `one` is for a step that works on many files with one program at a time, as apt does: an ordinary user's then
