@@ -16,7 +16,9 @@ describe.each(testAccounts())('as $label', (account) => {
     const home = await makeHome(account);
     await makeBase(home);
     const listed = await home.ok(['image', 'list', '--json']);
-    const command = 'for i in $(busybox seq 1 30); do echo "line $i"; done; echo bad >&2; exit 42';
+    // Two pipes: only time tells which of their lines came first.
+    const command =
+      'for i in $(busybox seq 1 30); do echo "line $i"; done; busybox sleep 1; echo bad >&2; exit 42';
     const steps = ['--run', 'true', '--run', command, '--run', 'echo never'];
     const plain = await home.run(buildArguments('failed', ...steps));
     expect(plain).toMatchObject({ status: 8, stdout: '' });

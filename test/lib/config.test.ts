@@ -1,5 +1,5 @@
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
-import { homedir, tmpdir, userInfo } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { loadConfig } from '../../src/lib/config.ts';
@@ -57,8 +57,7 @@ describe('without a config file', () => {
 
   test.each([{}, { HOME: '' }])('without HOME (%j) the password database knows it', async (env) => {
     const { stateDir } = await loadConfig({}, env);
-    const known = 'HOME' in env ? userInfo().homedir : homedir();
-    expect(stateDir).toBe(join(known, '.local/state/banger'));
+    expect(stateDir).toBe(join(userInfo().homedir, '.local/state/banger'));
   });
 });
 
