@@ -25,6 +25,8 @@ export interface CliOptions {
   input?: string;
   /** Shell commands that prepare a mount namespace for it alone: an empty file over /etc/subuid, say. Root's tests only. */
   inNamespace?: string;
+  /** A program that runs it, with its arguments: strace, say. */
+  under?: readonly string[];
   /** After this many milliseconds it is killed and the test fails. */
   timeoutMs?: number;
 }
@@ -107,8 +109,12 @@ export class Home {
     );
   }
 
-  #invocation(args: readonly string[], { inNamespace, as = this.account }: CliOptions): [string, string[]] {
-    const [file, all] = this.commandLine(args);
+  #invocation(
+    args: readonly string[],
+    { inNamespace, under = [], as = this.account }: CliOptions,
+  ): [string, string[]] {
+    const [program, own] = this.commandLine(args);
+    const [file = program, ...all] = [...under, program, ...own];
     if (inNamespace === undefined) return [file, all];
     const identity = `setpriv --reuid ${as.uid} --regid ${as.gid} --clear-groups`;
     const script = `set -e; ${inNamespace}; exec ${identity} "$@"`;

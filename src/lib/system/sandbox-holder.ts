@@ -111,21 +111,25 @@ export async function startHolder(options: HolderOptions): Promise<Holder> {
     memory: `${MEMORY_OPTIONS}${options.sizeBytes ?? 0}`,
   }[kind];
   const protocol = new HolderLines();
+  let kill = (): void => {};
   const child = await start(
     'unshare',
     [...users, ...NAMESPACES, '--', '/bin/sh', '-c', HOLDER, 'holder', kind, image, mountpoint, mountOptions],
     {
       stdin: 'pipe',
       onLine: (line, stream) => {
-        if (stream === 'stdout') protocol.take(line);
-        else if (!USUAL_COMPLAINT.test(line)) onLine?.(line);
+        if (stream === 'stdout') {
+          protocol.take(line);
+          // A step that does not touch the filesystem would go on for as long as it likes.
+          if (protocol.target !== null && protocol.failure() !== null) kill();
+        } else if (!USUAL_COMPLAINT.test(line)) onLine?.(line);
       },
     },
   );
   // A holder that has died makes writing to it fail; `ended` is what tells.
   child.stdin?.on('error', () => {});
   let over = false;
-  const kill = (): void => {
+  kill = (): void => {
     // Its number may be another's by then.
     if (!over) child.kill('SIGKILL');
     child.stdin?.end();
