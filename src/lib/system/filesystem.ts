@@ -1,7 +1,8 @@
 import { constants, lstatSync, statfsSync, statSync } from 'node:fs';
 import { copyFile, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { errnoOf } from '../errors.ts';
+import { errnoOf, PreflightError } from '../errors.ts';
+import { shellWord } from '../text.ts';
 
 export interface FilesystemType {
   /** As mount(8) calls it, or the magic number in hex when it is none that we know. */
@@ -87,6 +88,26 @@ export interface Space {
 export async function spaceOf(path: string): Promise<Space> {
   const { bavail, blocks, bsize, files, ffree } = await statfs(path);
   return { freeBytes: bavail * bsize, totalBytes: blocks * bsize, freeInodes: files === 0 ? null : ffree };
+}
+
+/** Less than this is room for nothing, in bytes: ext4 keeps up to 4096 blocks for itself, which it counts as free. */
+const NO_ROOM = 20 * 2 ** 20;
+
+/**
+ * For when something failed that writes to a file and cannot say why itself.
+ * @throws PreflightError when the file's filesystem is full
+ */
+export function requireRoom(file: string): void {
+  const directory = dirname(file);
+  const { bavail, bfree, bsize } = statfsSync(directory);
+  // Root may use what is kept for it.
+  if ((process.geteuid?.() === 0 ? bfree : bavail) * bsize >= NO_ROOM) return;
+  throw new PreflightError(file, [
+    {
+      message: 'no space left on its filesystem',
+      mend: `make room on that filesystem: df -h ${shellWord(directory)}`,
+    },
+  ]);
 }
 
 /** Whether files of a directory can share extents (ioctl_ficlone(2)): tried on two files that are removed again. */

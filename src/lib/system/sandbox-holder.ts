@@ -62,6 +62,8 @@ while read -r order && [ "$order" != unmount ]; do
 done
 [ "$order" = unmount ] || exit 0
 cd /
+# What could not be written to a full disk long ago is told here, and nowhere else (syncfs(2)).
+[ "$kind" != loop ] || sync -f -- "$root" >&2 || { echo "lost $?"; exit 1; }
 umount -n -- "$root" >&2 || { echo "busy $?"; exit 1; }
 case $kind in
 fuse) wait $! ;;
@@ -71,9 +73,9 @@ esac
 
 /**
  * loop: the file is thrown away after a crash, so the journal need not wait for the disk; nodev, because the image's
- * device nodes are the host's devices.
+ * device nodes are the host's devices; errors, because an image may ask for a panic of the kernel (tune2fs(8), -e).
  */
-const LOOP_OPTIONS = 'loop,nodev,noatime,barrier=0';
+const LOOP_OPTIONS = 'loop,nodev,noatime,barrier=0,errors=remount-ro';
 /**
  * How fuse2fs(1) mounts:
  *
@@ -185,7 +187,7 @@ function makeHolder(
   };
 }
 
-/** What the holder says on its stdout: `ready PID`, `unmounted STATUS`, `busy STATUS`. */
+/** What the holder says on its stdout: `ready PID`, `unmounted STATUS`, `busy STATUS`, `lost STATUS`. */
 class HolderLines {
   target: number | null = null;
   /** fuse2fs's or umount's own, once there is one. */
@@ -205,7 +207,7 @@ class HolderLines {
     if (word === 'ready') {
       this.target = Number(number);
       this.#settle();
-    } else if (word === 'unmounted' || word === 'busy') {
+    } else if (word === 'unmounted' || word === 'busy' || word === 'lost') {
       this.status = Number(number);
     }
   }

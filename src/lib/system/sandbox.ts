@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BangerError, PreflightError } from '../errors.ts';
+import { requireRoom } from './filesystem.ts';
 import type { ProcessResult, RunOptions } from './process.ts';
 import { enterHolder } from './sandbox-entry.ts';
 import { type Holder, type MountKind, startHolder } from './sandbox-holder.ts';
@@ -115,6 +116,8 @@ function makeSandbox(
       // A killed step may be the first sign of a killed holder.
       if (result.exitCode === KILLED) await Promise.race([holder.ended, sleep(KILL_NEWS_MS)]);
       requireMounted();
+      // A guest takes a full disk of ours for its own, or for a broken one.
+      if (result.exitCode !== 0) requireRoom(image);
       await upkeep?.mend(entry);
       holder.tidy();
       return result;
@@ -131,6 +134,7 @@ function makeSandbox(
         await holder.unmount();
       } catch (error) {
         signal.throwIfAborted();
+        requireRoom(image);
         throw error;
       }
     },
