@@ -190,7 +190,7 @@ async function install(
     setup: SETUP_HOOK,
     customize: CUSTOMIZE_HOOK,
     env: {
-      ...hookEnvironment(workshop),
+      ...hookEnvironment(workshop, [...base, ...packages]),
       // Kernel packages then make no initramfs of their own.
       INITRD: 'No',
       // dpkg would read /root/.dpkg.cfg of this machine.

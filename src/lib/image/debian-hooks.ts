@@ -10,13 +10,12 @@ export interface HookFiles {
   keyrings: string;
 }
 
-export function hookEnvironment({
-  aptSettings,
-  credentials,
-  guestFiles,
-  keyrings,
-}: HookFiles): Record<string, string> {
+export function hookEnvironment(
+  { aptSettings, credentials, guestFiles, keyrings }: HookFiles,
+  packages: readonly string[],
+): Record<string, string> {
   return {
+    GUEST_PACKAGES: packages.join(' '),
     APT_SETTINGS: aptSettings,
     APT_CREDENTIALS: credentials,
     GUEST_FILES: guestFiles,
@@ -24,7 +23,10 @@ export function hookEnvironment({
   };
 }
 
-/** Into the configuration that mmdebstrap made for its own runs of apt, which it keeps in /tmp and removes. */
+/**
+ * Into the configuration that mmdebstrap made for its own runs of apt, which it keeps in /tmp and removes. Then a look
+ * at whether the packages can be had, which else comes out only when the base is installed.
+ */
 export const SETUP_HOOK = `
 set -eu
 cat -- "$APT_SETTINGS" >>"$MMDEBSTRAP_APT_CONFIG"
@@ -32,6 +34,10 @@ if [ -s "$APT_CREDENTIALS" ]; then
   install -m 0600 -- "$APT_CREDENTIALS" "$1/tmp/apt-credentials"
   printf 'Dir::Etc::netrc "%s/tmp/apt-credentials";\\n' "$1" >>"$MMDEBSTRAP_APT_CONFIG"
 fi
+cd "$1"
+export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
+apt-get update --error-on=any
+apt-get --simulate install $GUEST_PACKAGES >/dev/null
 `;
 
 /**
