@@ -1,34 +1,20 @@
 import { join } from 'node:path';
 import { newId } from '../../src/lib/id.ts';
+import { newImage } from '../../src/lib/image/new-image.ts';
 import type { Layout } from '../../src/lib/layout.ts';
 import type { OperationPlan } from '../../src/lib/operation.ts';
 import type { ImageRow } from '../../src/lib/store/schema.ts';
 
 /** A row of an image whose files need not exist. */
 export function imageRow(overrides: Partial<ImageRow> = {}): ImageRow {
-  const id = overrides.id ?? newId();
-  const now = new Date().toISOString();
+  const blank = newImage('');
+  const id = overrides.id ?? blank.id;
   return {
+    ...blank,
     id,
     name: `image-${id.slice(0, 6)}`,
-    managed: 0,
-    artifact_dir: null,
     rootfs_path: '/nowhere/rootfs.ext4',
-    work_seed_path: null,
     kernel_path: '/nowhere/kernel',
-    initrd_path: null,
-    modules_dir: null,
-    build_size: null,
-    packages_preset: null,
-    docker: 0,
-    seeded_ssh_public_key_fingerprint: null,
-    kernel_format: null,
-    kernel_version: null,
-    base_image_id: null,
-    base_image_name: null,
-    protected: 0,
-    created_at: now,
-    updated_at: now,
     ...overrides,
   };
 }
