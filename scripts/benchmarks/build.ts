@@ -1,4 +1,4 @@
-import { chown, cp, mkdir } from 'node:fs/promises';
+import { chown, mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { run } from '../../src/lib/system/process.ts';
 import { programFor } from '../../test/support/program.ts';
@@ -28,7 +28,8 @@ async function debianBase({ banger }: Bench, cache: string): Promise<{ home: str
 async function giveTo(user: Account, home: string, banger: string, base: string): Promise<string> {
   const files = join(home, 'debian-base');
   await mkdir(home, { recursive: true });
-  await cp(base, files, { recursive: true });
+  // Node's own copy would fill the holes.
+  await run('cp', ['--recursive', '--sparse=auto', '--', base, files]);
   await run('chown', ['-R', `${user.uid}:${user.gid}`, files]);
   await chown(home, user.uid, user.gid);
   const identity = `setpriv --reuid ${user.uid} --regid ${user.gid} --clear-groups env HOME=${quote(home)} ${banger}`;

@@ -71,7 +71,7 @@ export async function benchList(bench: Bench): Promise<Ratio[]> {
       { name: `image list --quiet, ${MANY} images`, command: list(many, ' --quiet') },
       { name: `image list --quiet, ${FEW} images`, command: list(few, ' --quiet') },
     ],
-    { runs: 20, warmup: 3 },
+    { runs: 20 },
   );
   return [
     ratio('(d) image list of 10,000', 'of 10', [times[0], times[1]], 3),

@@ -34,46 +34,56 @@ export function commandLine(program: string): string {
   return `${quote(join(program, 'node_modules/node/bin/node'))} ${quote(join(program, 'bin/run.js'))}`;
 }
 
-/** Medians in seconds, in the order given, all measured by one hyperfine. */
+/**
+ * Medians in seconds, in the order given. hyperfine times one run of each in turn, forwards and backwards, so that what
+ * else the machine does and what the last command left to the disk fall on all alike; a first turn warms up.
+ */
 export async function measure(
   { work }: Bench,
   measured: readonly Measured[],
-  { runs, warmup = 1 }: { runs: number; warmup?: number },
+  { runs }: { runs: number },
 ): Promise<number[]> {
   const directory = await mkdtemp(join(work, 'hyperfine-'));
+  const turns: number[][] = [];
+  for (let turn = 0; turn <= runs; turn += 1) {
+    const backwards = turn % 2 === 1;
+    const times = await timeOnce(directory, backwards ? measured.toReversed() : measured);
+    if (turn > 0) turns.push(backwards ? times.reverse() : times);
+  }
+  await rm(directory, { recursive: true });
+  return measured.map(({ name }, index) => {
+    const times = turns.map((turn) => turn[index] ?? Number.NaN).sort((a, b) => a - b);
+    const middle = median(times);
+    const range = `${times[0]?.toFixed(3)} to ${times.at(-1)?.toFixed(3)}`;
+    process.stdout.write(`  ${middle.toFixed(3).padStart(8)} s (${range})  ${name}\n`);
+    return middle;
+  });
+}
+
+function median(sorted: readonly number[]): number {
+  const half = sorted.length / 2;
+  const [low = Number.NaN, high = Number.NaN] = [sorted[Math.ceil(half) - 1], sorted[Math.floor(half)]];
+  return (low + high) / 2;
+}
+
+async function timeOnce(directory: string, measured: readonly Measured[]): Promise<number[]> {
   const report = join(directory, 'report.json');
   // hyperfine drops what commands say.
   const errors = join(directory, 'errors');
   // One --prepare a command, or one for all.
   const prepared = measured.some(({ prepare }) => prepare !== undefined);
-  const args = measured.flatMap(({ name, command, prepare }) => [
+  const args = measured.flatMap(({ command, prepare }) => [
     ...(prepared ? ['--prepare', prepare ?? 'true'] : []),
-    ...['--command-name', name],
     `{ ${command}\n} 2>>${quote(errors)}`,
   ]);
-  const options = [
-    '--style',
-    'none',
-    '--runs',
-    String(runs),
-    '--warmup',
-    String(warmup),
-    '--export-json',
-    report,
-  ];
   try {
-    await run('hyperfine', [...options, ...args]);
+    await run('hyperfine', ['--style', 'none', '--runs', '1', '--export-json', report, ...args]);
   } catch (error) {
     process.stderr.write(await readFile(errors, 'utf8').catch(() => ''));
     throw error;
   }
-  const { results } = JSON.parse(await readFile(report, 'utf8')) as {
-    results: { command: string; median: number }[];
-  };
-  await rm(directory, { recursive: true });
-  for (const { command, median } of results)
-    process.stdout.write(`  ${median.toFixed(3).padStart(8)} s  ${command}\n`);
-  return results.map(({ median }) => median);
+  const { results } = JSON.parse(await readFile(report, 'utf8')) as { results: { median: number }[] };
+  return results.map((result) => result.median);
 }
 
 export function ratio(

@@ -3,10 +3,12 @@ import { join, resolve } from 'node:path';
 import { BuildLog, logged } from '../build-log.ts';
 import { ARTIFACT_FILES } from '../layout.ts';
 import { assertImageFree, assertNameFree, Operation, type OperationPlan } from '../operation.ts';
-import { carryOut, type ProgressMode, publishingStages, type Stage } from '../pipeline.ts';
+import { carryOut, type ProgressMode, publishingStages, type Stage, type StageContext } from '../pipeline.ts';
+import { sideBySide } from '../side-by-side.ts';
 import { insertImage } from '../store/images.ts';
 import type { ImageRow } from '../store/schema.ts';
 import { cloneFile } from '../system/clone.ts';
+import { syncPath, syncTree } from '../system/durable.ts';
 import { growExt4, type Repair, recoverExt4, repairAndPunch } from '../system/ext4.ts';
 import { openSandbox, type Sandbox } from '../system/sandbox.ts';
 import { readSuperblock } from '../system/superblock.ts';
@@ -65,6 +67,7 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
     workSeed: null,
   };
   const staged = (file: keyof typeof ARTIFACT_FILES): string => join(places.stageDir, ARTIFACT_FILES[file]);
+  const mountpoint = join(places.stageDir, 'mnt');
   const log = new BuildLog(places.logPath);
   let sandbox: Sandbox | undefined;
   let checkedRootfs: Promise<Repair> | undefined;
@@ -88,46 +91,56 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
       image.kernel_version = checked.kernel.version;
     },
   };
+  const provision = async ({ signal, show, note }: StageContext): Promise<void> => {
+    const { needsRecovery, state } = readSuperblock(staged('rootfs'));
+    if (needsRecovery || state !== 'clean')
+      tellRepair(await recoverExt4(staged('rootfs'), { signal }), log, note);
+    if (options.size !== undefined)
+      tellRepair(await growExt4(staged('rootfs'), options.size, { signal }), log, note);
+    sandbox = await openSandbox({
+      image: staged('rootfs'),
+      mountpoint,
+      network,
+      signal,
+      onLine: (line) => log.write(line),
+    });
+    const packageCache = await makePackageCache(places.stageDir);
+    const provisioning: Provisioning = { sandbox, log, show, busybox, packageCache };
+    if (bootSet.modules !== null) {
+      const versions = await installModules(bootSet.modules, image.kernel_version, provisioning);
+      if (versions.length === 0) {
+        const lost = `${bootSet.modules} holds no modules of a known kernel version: none are in the rootfs`;
+        log.write(lost);
+        note(lost);
+      }
+    }
+    const needsPackages = options.docker || steps.some((step) => step.kind === 'packages');
+    const chosen = await choosePreset({ preset: options.preset, needsPackages }, provisioning);
+    image.packages_preset = chosen.preset;
+    presetPackages = chosen.packages;
+    const docker: BuildStep[] = options.docker ? [{ kind: 'docker' }] : [];
+    await runSteps(mergePackages([...chosen.steps, ...docker, ...steps]), provisioning);
+    await packageCache.remove(sandbox);
+  };
   const launchBuilder: Stage = {
     name: 'launch_builder',
-    async run({ signal, show, note }) {
-      const mountpoint = join(places.stageDir, 'mnt');
+    async run(context) {
+      const { signal, note } = context;
       await mkdir(places.stageDir, { mode: 0o700 });
       await mkdir(mountpoint);
       const method = describeClone(await cloneFile(bootSet.rootfs, staged('rootfs'), signal));
       log.write(`rootfs ${method}`);
       note(method);
       // Now, not at the end: what becomes of a base's files while the steps run is nobody's concern.
-      await copyBootArtifacts(bootSet, places.stageDir, signal);
-      const { needsRecovery, state } = readSuperblock(staged('rootfs'));
-      if (needsRecovery || state !== 'clean')
-        tellRepair(await recoverExt4(staged('rootfs'), { signal }), log, note);
-      if (options.size !== undefined)
-        tellRepair(await growExt4(staged('rootfs'), options.size, { signal }), log, note);
-      sandbox = await openSandbox({
-        image: staged('rootfs'),
-        mountpoint,
-        network,
-        signal,
-        onLine: (line) => log.write(line),
-      });
-      const packageCache = await makePackageCache(places.stageDir);
-      const context: Provisioning = { sandbox, log, show, busybox, packageCache };
-      if (bootSet.modules !== null) {
-        const versions = await installModules(bootSet.modules, image.kernel_version, context);
-        if (versions.length === 0) {
-          const lost = `${bootSet.modules} holds no modules of a known kernel version: none are in the rootfs`;
-          log.write(lost);
-          note(lost);
-        }
-      }
-      const needsPackages = options.docker || steps.some((step) => step.kind === 'packages');
-      const chosen = await choosePreset({ preset: options.preset, needsPackages }, context);
-      image.packages_preset = chosen.preset;
-      presetPackages = chosen.packages;
-      const docker: BuildStep[] = options.docker ? [{ kind: 'docker' }] : [];
-      await runSteps(mergePackages([...chosen.steps, ...docker, ...steps]), context);
-      await packageCache.remove(sandbox);
+      await sideBySide(signal, [
+        (common) => provision({ ...context, signal: common }),
+        async (common) => {
+          await copyBootArtifacts(bootSet, places.stageDir, common);
+          // Out to the disk while steps use the processors: less is left to wait for before all is published.
+          await syncPath(staged('rootfs'));
+          if (bootSet.modules !== null) await syncTree(staged('modules'), common);
+        },
+      ]);
     },
   };
   const prepareWorkSeed: Stage = {
@@ -137,7 +150,7 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
       await makeWorkSeed(sandbox, staged('workSeed'), signal);
       await sandbox.close();
       sandbox = undefined;
-      await rmdir(join(places.stageDir, 'mnt'));
+      await rmdir(mountpoint);
       // Beside the seeding of the other disk; its outcome is waited for before anything is published.
       checkedRootfs = repairAndPunch(staged('rootfs'), { signal });
       checkedRootfs.catch(() => {});

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { type BigIntStats, chmodSync, constants, rmSync } from 'node:fs';
-import { copyFile, lstat, readdir, stat } from 'node:fs/promises';
+import { copyFile, lstat, open, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { errnoOf, PreflightError } from '../errors.ts';
 import { oneLine } from '../text.ts';
 import { run, toolFailed } from './process.ts';
@@ -30,10 +31,49 @@ async function copyOnce(source: string, target: string, signal: AbortSignal): Pr
   const method = (await shareExtents(source, target)) ? 'reflink' : 'copy';
   if (method === 'copy') {
     // auto: copy_file_range(2) and SEEK_HOLE where there are; holes stay holes without reading every block for zeros.
-    await copy(['--reflink=auto', '--sparse=auto', '--', source, target], signal);
+    const copying = copy(['--reflink=auto', '--sparse=auto', '--', source, target], signal);
+    await writeOutWhile(copying, target);
   }
   chmodSync(target, 0o600);
   return method;
+}
+
+/** How long a copy may go on before what it wrote is sent to the disk, in milliseconds. */
+const WRITE_OUT_MS = 100;
+
+/**
+ * Sends a file to the disk while it is being written: by itself the kernel waits for seconds, and the sync that comes
+ * before publishing would take as long again as the copy.
+ */
+async function writeOutWhile(copying: Promise<void>, path: string): Promise<void> {
+  const ended = new AbortController();
+  const writingOut = (async () => {
+    while (await paused(ended.signal)) await dataSync(path);
+  })();
+  const [copied, writtenOut] = await Promise.allSettled([copying.finally(() => ended.abort()), writingOut]);
+  if (copied.status === 'rejected') throw copied.reason;
+  // Not to be passed over: the kernel tells of a failed write once, and a later fsync(2) would succeed.
+  if (writtenOut.status === 'rejected') throw writtenOut.reason;
+}
+
+/** Waits a moment; false once the signal has come. */
+async function paused(signal: AbortSignal): Promise<boolean> {
+  await sleep(WRITE_OUT_MS, undefined, { signal }).catch(() => {});
+  return !signal.aborted;
+}
+
+async function dataSync(path: string): Promise<void> {
+  const file = await open(path, 'r').catch((error: unknown) => {
+    // Not made yet, or cp has failed.
+    if (errnoOf(error) === 'ENOENT') return null;
+    throw error;
+  });
+  if (file === null) return;
+  try {
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
 }
 
 /** What cp says in the C locale when there is no room (ENOSPC, EDQUOT; errno(3)). */

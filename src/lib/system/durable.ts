@@ -32,7 +32,8 @@ export async function syncTree(root: string, signal: AbortSignal): Promise<void>
   await syncPath(root);
 }
 
-async function syncPath(path: string): Promise<void> {
+/** fsync(2) of a file or directory, off the main thread. */
+export async function syncPath(path: string): Promise<void> {
   const file = await open(path, 'r');
   try {
     await file.sync();
