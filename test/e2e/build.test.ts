@@ -89,6 +89,7 @@ describe.each(testAccounts())('as $label', (account) => {
 
     const seconds = Math.floor(Date.now() / 1000);
     const unnamed = await home.json<BuiltImage>(['image', 'build', '--from-image', image.id]);
+    expect(unnamed.document).not.toHaveProperty('error');
     const [, at] = /^image-(\d+)$/u.exec(unnamed.document.name) ?? [];
     expect(Number(at) - seconds).toBeOneOf([0, 1, 2]);
     const table = await home.ok(['image', 'list', '--quiet']);
