@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync } from 'node:fs';
 import type { MountKind } from './sandbox-holder.ts';
 
 // What a step may do and what it finds around it, whatever it runs.
@@ -64,11 +64,14 @@ export function guestEnvironment(network: 'host' | 'none'): Record<string, strin
  * is dropped or the kernel says that the directory itself cannot be written.
  */
 export function writableProcEntries(): string[] {
-  return readdirSync('/proc', { withFileTypes: true })
-    .filter((entry) => !/^\d/u.test(entry.name) && !entry.isSymbolicLink())
-    .map((entry) => `/proc/${entry.name}`)
+  // Names alone: withFileTypes looks again at a process that is ending, and throws when it is gone.
+  return readdirSync('/proc')
+    .filter((name) => !/^\d/u.test(name))
+    .map((name) => `/proc/${name}`)
     .filter((path) => {
-      const stat = statSync(path, { throwIfNoEntry: false });
-      return stat !== undefined && (stat.isDirectory() || (stat.mode & 0o222) !== 0);
+      const stat = lstatSync(path, { throwIfNoEntry: false });
+      return (
+        stat !== undefined && !stat.isSymbolicLink() && (stat.isDirectory() || (stat.mode & 0o222) !== 0)
+      );
     });
 }
