@@ -1,4 +1,5 @@
 import type { Hook } from '@oclif/core';
+import Check from './commands/check.ts';
 import Doctor from './commands/doctor.ts';
 import ImageBootstrap from './commands/image/bootstrap.ts';
 import ImageBuild from './commands/image/build.ts';
@@ -15,6 +16,7 @@ import { BangerError } from './lib/errors.ts';
 
 /** Every command by its id. A test compares this table with the files in commands/. */
 export const COMMANDS = {
+  check: Check,
   doctor: Doctor,
   'image:bootstrap': ImageBootstrap,
   'image:build': ImageBuild,

@@ -11,6 +11,8 @@ export interface Layout {
   logDir: string;
   vmsDir: string;
   reserve: string;
+  /** Where `check --repair` puts what nobody can explain; made when there is something. */
+  lostAndFound: string;
 }
 
 export function layoutOf(stateDir: string): Layout {
@@ -23,6 +25,7 @@ export function layoutOf(stateDir: string): Layout {
     logDir: join(stateDir, 'image-build'),
     vmsDir: join(stateDir, 'vms'),
     reserve: join(stateDir, 'reserve'),
+    lostAndFound: join(stateDir, 'lost+found'),
   };
 }
 

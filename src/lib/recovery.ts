@@ -80,7 +80,7 @@ function isStaged({ id, stage_dir }: OperationRow): boolean {
 }
 
 /** A state directory that was moved, or a registry that was tampered with, must not lead us elsewhere. */
-function isBelow(imagesDir: string, path: string): boolean {
+export function isBelow(imagesDir: string, path: string): boolean {
   if (['', '.', '..'].includes(basename(path))) return false;
   const [above, images] = [dirname(path), imagesDir].map((directory) =>
     statSync(directory, { bigint: true, throwIfNoEntry: false }),

@@ -6,7 +6,7 @@ const FLOORS: readonly (readonly [name: string, files: RegExp])[] = [
   ['the program', /^src\/(?:main|index)\.ts$/u],
   ['commands', /^src\/commands\//u],
   ['the base command', /^src\/lib\/command\.ts$/u],
-  ['the domain', /^src\/lib\/(?:image\/|doctor\/|journal)/u],
+  ['the domain', /^src\/lib\/(?:image\/|check\/|doctor\/|journal)/u],
   ['operations', /^src\/lib\/(?:operation|pipeline|build-log)\.ts$/u],
   ['the workspace', /^src\/lib\/(?:workspace|recovery|lock|config)\.ts$/u],
   ['the store', /^src\/lib\/store\//u],

@@ -1,11 +1,13 @@
 import { BangerError } from '../errors.ts';
 import { shortId } from '../id.ts';
+import type { Layout } from '../layout.ts';
 import { assertImageFree, recordOperation } from '../operation.ts';
-import { removeDirectory, setAside } from '../recovery.ts';
+import { isBelow, removeDirectory, setAside } from '../recovery.ts';
 import { deleteImage, vmNamesUsing } from '../store/images.ts';
 import { finishOperation } from '../store/operations.ts';
 import type { ImageRow } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
+import { isThere } from '../system/filesystem.ts';
 import type { Workspace } from '../workspace.ts';
 import { findImage } from './find.ts';
 
@@ -37,23 +39,42 @@ function assertDeletable(store: Store, image: ImageRow): void {
 }
 
 /**
+ * The directory of a managed image, null where it is gone. In a state directory that was copied the rows still name the
+ * files of the first one, which are not to be removed from here.
+ * @throws BangerError `corrupt` when its files are not in this state directory
+ */
+function directoryToRemove({ imagesDir }: Layout, { name, artifact_dir }: ImageRow): string | null {
+  if (artifact_dir === null || isBelow(imagesDir, artifact_dir)) return artifact_dir;
+  if (!isThere(artifact_dir)) return null;
+  throw new BangerError(
+    'corrupt',
+    `image ${name} has its files in another state directory: ${artifact_dir}`,
+    {
+      hints: ['banger check --repair'],
+    },
+  );
+}
+
+/**
  * Deletes images, all or none: first their rows, in one transaction; then the directories of managed ones are renamed
  * aside and removed. Killed in between, the next command carries on. Files of unmanaged images stay.
  */
 export async function deleteImages(workspace: Workspace, refs: readonly string[]): Promise<ImageRow[]> {
-  const { store } = workspace;
+  const { store, layout } = workspace;
   const { images, doomed } = await workspace.locked((lock) => {
     const decided = store.write(() => {
       lock.assertOurs();
       const found = findImages(store, refs);
       for (const image of found) assertDeletable(store, image);
-      return found.map((image) => {
+      const ownDirectories = found.map((image) => directoryToRemove(layout, image));
+      return found.map((image, index) => {
+        const artifactDir = ownDirectories[index] ?? null;
         const { id, artifact_dir } = recordOperation(workspace, {
           kind: 'delete',
           imageId: image.id,
           imageName: image.name,
           reservations: [],
-          ...(image.artifact_dir === null ? {} : { artifactDir: image.artifact_dir }),
+          ...(artifactDir === null ? {} : { artifactDir }),
         });
         deleteImage(store, image.id);
         if (artifact_dir === null) finishOperation(store, id, 'succeeded');

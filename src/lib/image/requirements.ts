@@ -29,6 +29,17 @@ export async function checkBootSet(subject: string, bootSet: BootSet, mendOf: Me
   return kernel;
 }
 
+/** What is wrong with one file of an image, in words; null when nothing is. */
+export async function artifactFault(artifact: ArtifactKind, path: string): Promise<string | null> {
+  const faults = new FaultList();
+  const noMend = (): string => '';
+  if (artifact === 'kernel') await checkKernel(faults, path, noMend);
+  else if (artifact === 'initrd') await checkInitrd(faults, path, noMend);
+  else if (artifact === 'modules') await checkModules(faults, path, noMend);
+  else await checkDisk(faults, artifact, path, noMend);
+  return faults.faults[0]?.message ?? null;
+}
+
 const TITLES: Readonly<Record<ArtifactKind, string>> = {
   rootfs: 'root filesystem',
   kernel: 'kernel',

@@ -46,6 +46,11 @@ export class Store {
     return this.#guarded(() => this.#sqlite.pragma(name, { simple: true }));
   }
 
+  /** All rows that a pragma returns: `foreign_key_check`. */
+  pragmaRows(name: string): unknown[] {
+    return this.#guarded(() => this.#sqlite.pragma(name) as unknown[]);
+  }
+
   /** Several reads that see one state of the database. */
   snapshot<T>(read: () => T): T {
     return this.#guarded(() => this.#sqlite.transaction(read).deferred());
