@@ -6,10 +6,12 @@ if (Number(process.versions.node.split('.')[0]) < wanted) {
   process.exit(6);
 }
 // Compiled code is kept beside what it was compiled from: it halves the start. Where that is read-only, it is only read.
-const { enableCompileCache } = await import('node:module');
+const { createRequire, enableCompileCache } = await import('node:module');
 const { fileURLToPath } = await import('node:url');
-enableCompileCache(fileURLToPath(new URL('../dist/compile-cache', import.meta.url)));
+const root = fileURLToPath(new URL('..', import.meta.url));
+enableCompileCache(`${root}dist/compile-cache`);
 // oclif would look for sources and print its own warnings.
 process.env.NODE_ENV = 'production';
+const require = createRequire(import.meta.url);
 const { main } = await import('../dist/main.js');
-await main(import.meta.url);
+await main({ manifest: require('../oclif.manifest.json'), pjson: require('../package.json'), root });

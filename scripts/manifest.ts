@@ -1,11 +1,26 @@
-// Writes oclif.manifest.json from the compiled commands: oclif then knows flags and help without loading a command.
+// Writes oclif.manifest.json from the commands' sources: oclif then knows flags and help without loading a command.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Plugin } from '@oclif/core';
+import { type Interfaces, Plugin } from '@oclif/core';
+import { COMMANDS } from '../src/index.ts';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-const plugin = new Plugin({ root, type: 'core', ignoreManifest: true, errorOnManifestCreate: true });
+const pjson = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Interfaces.PJSON;
+pjson.oclif.commands = { strategy: 'explicit', target: './src/index.ts', identifier: 'COMMANDS' };
+const plugin = new Plugin({
+  root,
+  pjson,
+  type: 'core',
+  isRoot: true,
+  ignoreManifest: true,
+  errorOnManifestCreate: true,
+});
+const classes = await Promise.all(
+  Object.entries(COMMANDS).map(async ([id, load]) => [id, (await load()).default]),
+);
+// What it would import by itself are functions that load the commands.
+Object.assign(plugin, { commandCache: Object.fromEntries(classes) });
 await plugin.load();
 const target = join(root, 'oclif.manifest.json');
 const manifest = `${JSON.stringify(plugin.manifest, null, 2)}\n`;

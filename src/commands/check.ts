@@ -1,4 +1,4 @@
-import { Flags } from '@oclif/core';
+import * as Flags from '@oclif/core/flags';
 import type { Checked } from '../lib/check/check.ts';
 import type { Finding } from '../lib/check/finding.ts';
 import { ChangingCommand } from '../lib/command.ts';

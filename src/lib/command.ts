@@ -1,4 +1,6 @@
-import { Command, Flags } from '@oclif/core';
+import { Command } from '@oclif/core/command';
+import type { Config } from '@oclif/core/config';
+import * as Flags from '@oclif/core/flags';
 import { errorDocument, errorText, toBangerError } from './error-report.ts';
 import { BangerError, CANCEL_SIGNALS, CancelledError, type CancelSignal } from './errors.ts';
 import type { ProgressMode } from './pipeline.ts';
@@ -16,6 +18,9 @@ interface CommonFlags {
   quiet?: boolean;
 }
 
+/** A command that can be started: one of the table. */
+export type CommandClass = typeof BangerCommand & (new (argv: string[], config: Config) => BangerCommand);
+
 /** The base of every command: workspace, --json, errors to exit codes. */
 export abstract class BangerCommand extends Command {
   static override enableJsonFlag = true;
@@ -32,6 +37,18 @@ export abstract class BangerCommand extends Command {
     }),
     json: Flags.boolean({ description: 'print one JSON document', helpGroup: 'GLOBAL' }),
   };
+
+  /** Runs the command as oclif would, but for making its configuration anew. */
+  static start<T extends BangerCommand>(
+    this: new (
+      argv: string[],
+      config: Config,
+    ) => T,
+    argv: string[],
+    config: Config,
+  ): Promise<unknown> {
+    return new this(argv, config)._run();
+  }
 
   /** Runs `look` on what there is, without the lock and without making anything. */
   protected async look<T>(flags: CommonFlags, look: (readings: Readings) => T | Promise<T>): Promise<T> {

@@ -1,4 +1,5 @@
-import { Args, Flags } from '@oclif/core';
+import * as Args from '@oclif/core/args';
+import * as Flags from '@oclif/core/flags';
 import { ChangingCommand, confirm } from '../../lib/command.ts';
 import type { ImageJson } from '../../lib/image/listing.ts';
 

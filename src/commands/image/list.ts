@@ -1,4 +1,4 @@
-import { Flags } from '@oclif/core';
+import * as Flags from '@oclif/core/flags';
 import { BangerCommand } from '../../lib/command.ts';
 import type { ListedImage } from '../../lib/image/list.ts';
 

@@ -1,4 +1,4 @@
-import { Args } from '@oclif/core';
+import * as Args from '@oclif/core/args';
 import { ChangingCommand } from '../../lib/command.ts';
 import type { ImageJson } from '../../lib/image/listing.ts';
 

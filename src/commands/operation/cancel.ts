@@ -1,4 +1,4 @@
-import { Args } from '@oclif/core';
+import * as Args from '@oclif/core/args';
 import { BangerCommand } from '../../lib/command.ts';
 import type { OperationJson } from '../../lib/journal.ts';
 

@@ -1,0 +1,82 @@
+// Makes dist/banger: the program, Node and SQLite in one file.
+import { createHash } from 'node:crypto';
+import { chmod, copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { build, transform } from 'esbuild';
+import { inject } from 'postject';
+import { run } from '../../src/lib/system/process.ts';
+import { lazyRequires } from './lazy-requires.ts';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+const WORK = join(ROOT, '.cache/executable');
+const NODE = join(ROOT, 'node_modules/node/bin/node');
+/** Where Node looks for its cargo (Node.js, Single executable applications). */
+const FUSE = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2';
+const ADDON = join(ROOT, `node_modules/better-sqlite3/prebuilds/linux-${process.arch}.node`);
+
+const inWork = (name: string): string => join(WORK, name);
+
+await rm(WORK, { recursive: true, force: true });
+await mkdir(WORK, { recursive: true });
+const { outputFiles } = await build({
+  absWorkingDir: ROOT,
+  entryPoints: { entry: 'scripts/executable/entry.js' },
+  outdir: WORK,
+  bundle: true,
+  // Only ES modules can be split, so they are, and turned into what a vm.Script can run afterwards.
+  splitting: true,
+  format: 'esm',
+  write: false,
+  platform: 'node',
+  target: 'node24',
+  minify: true,
+  keepNames: true,
+  legalComments: 'none',
+  charset: 'ascii',
+  define: { 'process.env.NODE_ENV': '"production"' },
+  plugins: [lazyRequires],
+  logLevel: 'warning',
+});
+const chunks: string[] = [];
+for (const { path, text } of outputFiles) {
+  const { code } = await transform(text, {
+    format: 'cjs',
+    target: 'node24',
+    minify: true,
+    keepNames: false,
+    charset: 'ascii',
+    // Inside a vm.Script there is nobody to import.
+    supported: { 'dynamic-import': false },
+  });
+  const name = basename(path);
+  chunks.push(name);
+  await writeFile(inWork(name), `(function(exports,require,module){${code}})`);
+}
+const addon = await readFile(ADDON);
+const addonName = `sqlite-${createHash('sha256').update(addon).digest('hex').slice(0, 32)}.node`;
+await writeFile(inWork('cargo.json'), JSON.stringify({ addonName }));
+await copyFile(ADDON, inWork('better_sqlite3.node'));
+await run(NODE, ['--random-seed=1', join(ROOT, 'scripts/executable/make-cache.cjs'), WORK, ...chunks.sort()]);
+await writeFile(
+  inWork('sea-config.json'),
+  JSON.stringify({
+    main: join(ROOT, 'scripts/executable/loader.cjs'),
+    output: inWork('blob'),
+    disableExperimentalSEAWarning: true,
+    useSnapshot: false,
+    useCodeCache: false,
+    execArgvExtension: 'none',
+    assets: Object.fromEntries(
+      [...chunks.flatMap((name) => [name, `${name}.cache`]), 'cargo.json', 'better_sqlite3.node'].map(
+        (name) => [name, inWork(name)],
+      ),
+    ),
+  }),
+);
+await run(NODE, ['--experimental-sea-config', inWork('sea-config.json')]);
+const executable = inWork('banger');
+await copyFile(NODE, executable);
+await chmod(executable, 0o755);
+await inject(executable, 'NODE_SEA_BLOB', await readFile(inWork('blob')), { sentinelFuse: FUSE });
+await mkdir(join(ROOT, 'dist'), { recursive: true });
+await rename(executable, join(ROOT, 'dist/banger'));
