@@ -3,6 +3,7 @@ import type { CommandClass } from './lib/command.ts';
 /** Every command by its id, loaded when it is run. A test compares this table with the files in commands/. */
 export const COMMANDS: Readonly<Record<string, () => Promise<{ default: CommandClass }>>> = {
   check: () => import('./commands/check.ts'),
+  completion: () => import('./commands/completion.ts'),
   doctor: () => import('./commands/doctor.ts'),
   'image:bootstrap': () => import('./commands/image/bootstrap.ts'),
   'image:build': () => import('./commands/image/build.ts'),
@@ -15,4 +16,5 @@ export const COMMANDS: Readonly<Record<string, () => Promise<{ default: CommandC
   'operation:cancel': () => import('./commands/operation/cancel.ts'),
   'operation:list': () => import('./commands/operation/list.ts'),
   'operation:show': () => import('./commands/operation/show.ts'),
+  version: () => import('./commands/version.ts'),
 };

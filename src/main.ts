@@ -1,4 +1,5 @@
 import { COMMANDS } from './index.ts';
+import type { KnownCommand } from './lib/completion/complete.ts';
 import { errorDocument, errorText, toBangerError } from './lib/error-report.ts';
 import { BangerError, messageOf } from './lib/errors.ts';
 import type { ProgramData } from './oclif-config.ts';
@@ -26,6 +27,11 @@ async function dispatch(argv: string[], data: ProgramData): Promise<void> {
   const { name, version } = data.pjson;
   if (VERSION_FLAGS.has(argv[0] ?? '')) {
     process.stdout.write(`${name}/${version} ${process.platform}-${process.arch} node-${process.version}\n`);
+    return;
+  }
+  if (argv[0] === '__complete') {
+    const { answerShell } = await import('./complete.ts');
+    await answerShell(argv.slice(1), data.manifest.commands as Readonly<Record<string, KnownCommand>>);
     return;
   }
   const { id, rest } = commandOf(argv);

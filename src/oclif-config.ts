@@ -18,6 +18,7 @@ export interface ProgramData {
 export function configOfCommands(data: ProgramData): Config {
   const plugin = makePlugin(data);
   const config = new Config({ root: data.root });
+  config.pjson = data.pjson;
   config.bin = data.pjson.oclif.bin ?? data.pjson.name;
   // Private, but where it asks for hooks.
   Object.assign(config, { rootPlugin: plugin });
@@ -42,7 +43,7 @@ async function configOfHelp(data: ProgramData): Promise<Config> {
 
 /** Prints the help of a command, of a topic, or of the program. */
 export async function showHelp(data: ProgramData, argv: readonly string[]): Promise<void> {
-  const [{ Help }, config] = await Promise.all([import('@oclif/core/help'), configOfHelp(data)]);
+  const [{ Help }, config] = await Promise.all([import('./oclif-help.ts'), configOfHelp(data)]);
   await new Help(config, config.pjson.oclif.helpOptions).showHelp([...argv]);
 }
 

@@ -1,18 +1,32 @@
-// Makes dist/banger: the program, Node and SQLite in one file.
+// Makes the single executable: the program, Node and SQLite in one file.
+// usage: build.ts [TARGET [DIRECTORY FOR INTERMEDIATE FILES]]
 import { createHash } from 'node:crypto';
 import { chmod, copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { build, transform } from 'esbuild';
 import { inject } from 'postject';
 import { run } from '../../src/lib/system/process.ts';
 import { lazyRequires } from './lazy-requires.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
-const WORK = join(ROOT, '.cache/executable');
+const [target = join(ROOT, 'dist/banger'), work = join(ROOT, '.cache/executable')] = process.argv.slice(2);
+const WORK = resolve(work);
 const NODE = join(ROOT, 'node_modules/node/bin/node');
 /** Where Node looks for its cargo (Node.js, Single executable applications). */
 const FUSE = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2';
 const ADDON = join(ROOT, `node_modules/better-sqlite3/prebuilds/linux-${process.arch}.node`);
+
+/** The commit, marked where what is built is not what was committed. */
+async function commitOf(): Promise<string> {
+  const git = async (...args: string[]): Promise<string> =>
+    (
+      await run('git', ['-C', ROOT, '-c', `safe.directory=${ROOT}`, ...args], { okExit: 'any' })
+    ).stdout.trim();
+  const commit = await git('rev-parse', 'HEAD');
+  if (commit === '') return 'unknown';
+  const changes = await git('status', '--porcelain', '--', 'src', 'scripts/executable', 'package-lock.json');
+  return changes === '' ? commit : `${commit} and changes`;
+}
 
 const inWork = (name: string): string => join(WORK, name);
 
@@ -33,7 +47,7 @@ const { outputFiles } = await build({
   keepNames: true,
   legalComments: 'none',
   charset: 'ascii',
-  define: { 'process.env.NODE_ENV': '"production"' },
+  define: { 'process.env.NODE_ENV': '"production"', BANGER_COMMIT: JSON.stringify(await commitOf()) },
   plugins: [lazyRequires],
   logLevel: 'warning',
 });
@@ -57,11 +71,13 @@ const addonName = `sqlite-${createHash('sha256').update(addon).digest('hex').sli
 await writeFile(inWork('cargo.json'), JSON.stringify({ addonName }));
 await copyFile(ADDON, inWork('better_sqlite3.node'));
 await run(NODE, ['--random-seed=1', join(ROOT, 'scripts/executable/make-cache.cjs'), WORK, ...chunks.sort()]);
+await copyFile(join(ROOT, 'scripts/executable/loader.cjs'), inWork('loader.cjs'));
 await writeFile(
   inWork('sea-config.json'),
   JSON.stringify({
-    main: join(ROOT, 'scripts/executable/loader.cjs'),
-    output: inWork('blob'),
+    // Relative: the paths end up in the executable, which is to be the same wherever it is built.
+    main: 'loader.cjs',
+    output: 'blob',
     disableExperimentalSEAWarning: true,
     useSnapshot: false,
     useCodeCache: false,
@@ -73,10 +89,10 @@ await writeFile(
     ),
   }),
 );
-await run(NODE, ['--experimental-sea-config', inWork('sea-config.json')]);
+await run(NODE, ['--experimental-sea-config', 'sea-config.json'], { cwd: WORK });
 const executable = inWork('banger');
 await copyFile(NODE, executable);
 await chmod(executable, 0o755);
 await inject(executable, 'NODE_SEA_BLOB', await readFile(inWork('blob')), { sentinelFuse: FUSE });
-await mkdir(join(ROOT, 'dist'), { recursive: true });
-await rename(executable, join(ROOT, 'dist/banger'));
+await mkdir(dirname(target), { recursive: true });
+await rename(executable, target);

@@ -90,6 +90,7 @@ export class Home {
   /** The command line of the built program, for a shell or a terminal. */
   commandLine(args: readonly string[]): [file: string, args: string[]] {
     const { program } = inject('testRun');
+    if (inject('form') === 'executable') return [join(program, 'dist/banger'), [...args]];
     return [join(program, 'node_modules/node/bin/node'), [join(program, 'bin/run.js'), ...args]];
   }
 

@@ -20,6 +20,8 @@ export interface TestRun {
 declare module 'vitest' {
   interface ProvidedContext {
     testRun: TestRun;
+    /** Which form of the program a test project runs (vitest.config.ts). */
+    form: 'script' | 'executable';
   }
 }
 

@@ -10,3 +10,12 @@ export function openSqlite(path: string, options: Sqlite.Options): Sqlite.Databa
     addon === null ? options : { ...options, nativeBinding: addon as unknown as string },
   );
 }
+
+export function sqliteVersion(): string {
+  const memory = openSqlite(':memory:', {});
+  try {
+    return String(memory.prepare('SELECT sqlite_version()').pluck().get());
+  } finally {
+    memory.close();
+  }
+}
