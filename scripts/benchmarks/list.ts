@@ -11,7 +11,7 @@ const MANY = 10_000;
 const FEW = 10;
 
 /** A state with so many managed images, each with files of its own. */
-async function makeState(stateDir: string, count: number): Promise<void> {
+export async function makeState(stateDir: string, count: number): Promise<void> {
   const layout = layoutOf(stateDir);
   await mkdir(layout.imagesDir, { recursive: true, mode: 0o700 });
   const images: ImageRow[] = [];

@@ -4,6 +4,7 @@ import { benchBuild } from './build.ts';
 import { benchList } from './list.ts';
 import { type Bench, commandLine, type Ratio } from './measure.ts';
 import { benchPromoteOnExt4, benchPromoteOnXfs } from './promote.ts';
+import { benchStartup } from './startup.ts';
 
 const REPOSITORY = resolve(import.meta.dirname, '../..');
 const CACHE = join(REPOSITORY, '.cache/bench');
@@ -13,6 +14,7 @@ const BENCHES: Readonly<Record<string, (bench: Bench) => Promise<Ratio[]>>> = {
   'promote-xfs': benchPromoteOnXfs,
   'promote-ext4': benchPromoteOnExt4,
   list: benchList,
+  startup: (bench) => benchStartup(bench, REPOSITORY),
 };
 
 function report({ title, over, value, limit }: Ratio): string {

@@ -37,17 +37,18 @@ export function commandLine(program: string): string {
 /**
  * Medians in seconds, in the order given. hyperfine times one run of each in turn, forwards and backwards, so that what
  * else the machine does and what the last command left to the disk fall on all alike; a first turn warms up.
+ * @param shell whether a shell is wanted; without one its start is not in the way of small times
  */
 export async function measure(
   { work }: Bench,
   measured: readonly Measured[],
-  { runs }: { runs: number },
+  { runs, shell = true }: { runs: number; shell?: boolean },
 ): Promise<number[]> {
   const directory = await mkdtemp(join(work, 'hyperfine-'));
   const turns: number[][] = [];
   for (let turn = 0; turn <= runs; turn += 1) {
     const backwards = turn % 2 === 1;
-    const times = await timeOnce(directory, backwards ? measured.toReversed() : measured);
+    const times = await timeOnce(directory, backwards ? measured.toReversed() : measured, shell);
     if (turn > 0) turns.push(backwards ? times.reverse() : times);
   }
   await rm(directory, { recursive: true });
@@ -55,7 +56,7 @@ export async function measure(
     const times = turns.map((turn) => turn[index] ?? Number.NaN).sort((a, b) => a - b);
     const middle = median(times);
     const range = `${times[0]?.toFixed(3)} to ${times.at(-1)?.toFixed(3)}`;
-    process.stdout.write(`  ${middle.toFixed(3).padStart(8)} s (${range})  ${name}\n`);
+    process.stdout.write(`  ${middle.toFixed(4).padStart(8)} s (${range})  ${name}\n`);
     return middle;
   });
 }
@@ -66,7 +67,7 @@ function median(sorted: readonly number[]): number {
   return (low + high) / 2;
 }
 
-async function timeOnce(directory: string, measured: readonly Measured[]): Promise<number[]> {
+async function timeOnce(directory: string, measured: readonly Measured[], shell: boolean): Promise<number[]> {
   const report = join(directory, 'report.json');
   // hyperfine drops what commands say.
   const errors = join(directory, 'errors');
@@ -74,10 +75,16 @@ async function timeOnce(directory: string, measured: readonly Measured[]): Promi
   const prepared = measured.some(({ prepare }) => prepare !== undefined);
   const args = measured.flatMap(({ command, prepare }) => [
     ...(prepared ? ['--prepare', prepare ?? 'true'] : []),
-    `{ ${command}\n} 2>>${quote(errors)}`,
+    shell ? `{ ${command}\n} 2>>${quote(errors)}` : command,
   ]);
   try {
-    await run('hyperfine', ['--style', 'none', '--runs', '1', '--export-json', report, ...args]);
+    await run('hyperfine', [
+      ...['--style', 'none'],
+      ...(shell ? [] : ['--shell', 'none']),
+      ...['--runs', '1'],
+      ...['--export-json', report],
+      ...args,
+    ]);
   } catch (error) {
     process.stderr.write(await readFile(errors, 'utf8').catch(() => ''));
     throw error;

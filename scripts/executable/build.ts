@@ -6,7 +6,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { build, transform } from 'esbuild';
 import { inject } from 'postject';
 import { run } from '../../src/lib/system/process.ts';
-import { lazyRequires } from './lazy-requires.ts';
+import { lazyOclif } from './lazy-oclif.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const [target = join(ROOT, 'dist/banger'), work = join(ROOT, '.cache/executable')] = process.argv.slice(2);
@@ -32,9 +32,10 @@ const inWork = (name: string): string => join(WORK, name);
 
 await rm(WORK, { recursive: true, force: true });
 await mkdir(WORK, { recursive: true });
+const oclif = lazyOclif(ROOT);
 const { outputFiles } = await build({
   absWorkingDir: ROOT,
-  entryPoints: { entry: 'scripts/executable/entry.js' },
+  entryPoints: { entry: 'scripts/executable/entry.js', ...oclif.entryPoints },
   outdir: WORK,
   bundle: true,
   // Only ES modules can be split, so they are, and turned into what a vm.Script can run afterwards.
@@ -48,7 +49,7 @@ const { outputFiles } = await build({
   legalComments: 'none',
   charset: 'ascii',
   define: { 'process.env.NODE_ENV': '"production"', BANGER_COMMIT: JSON.stringify(await commitOf()) },
-  plugins: [lazyRequires],
+  plugins: [oclif.plugin],
   logLevel: 'warning',
 });
 const chunks: string[] = [];

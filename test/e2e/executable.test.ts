@@ -188,42 +188,4 @@ describe('the executable', () => {
     });
     if (exitCode === 0) expect(versions.commit).toMatch(new RegExp(`^${head.trim()}`, 'u'));
   });
-
-  test.runIf(AS_ROOT)(
-    'runs on a bare Debian, and with a root that is read-only',
-    { timeout: 300_000 },
-    async ({ makeHome }) => {
-      const home = await makeHome(user);
-      const root = await mkdtemp('/var/tmp/banger-bare-');
-      try {
-        await run('mmdebstrap', ['--quiet', '--variant=minbase', 'bookworm', root]);
-        await copyFile(EXECUTABLE, join(root, 'usr/bin/banger'));
-        const inRoot = async (...argv: string[]): Promise<Ran> => {
-          const { exitCode, stdout, stderr } = await run(
-            'chroot',
-            [root, 'env', '-i', 'PATH=/usr/bin:/bin', ...argv],
-            { okExit: 'any' },
-          );
-          return { status: exitCode, stdout, stderr };
-        };
-        expect(await inRoot('banger', '--version')).toMatchObject({ status: 0, stderr: '' });
-        expect(await inRoot('banger', 'image', 'list', '--json')).toEqual({
-          status: 0,
-          stdout: '[]\n',
-          stderr: '',
-        });
-        const doctor = await inRoot('banger', 'doctor');
-        expect(doctor.stdout).toMatch(/^ok +e2fsprogs +1\./mu);
-        expect(doctor.stdout).toContain('→ apt-get install bubblewrap\n');
-        expect(doctor.status).toBe(6);
-        const script = `mount --bind ${root} ${root}; mount -o remount,bind,ro ${root}; mount -t tmpfs none ${root}/tmp; chmod 1777 ${root}/tmp
-        exec chroot --userspec=${user.uid}:${user.gid} ${root} env -i PATH=/usr/bin:/bin HOME=/nonexistent banger image list --json`;
-        const { stdout } = await run('unshare', ['--mount', '--propagation', 'private', 'sh', '-ec', script]);
-        expect(stdout).toBe('[]\n');
-      } finally {
-        await rm(root, { recursive: true, force: true });
-      }
-      await home.verify();
-    },
-  );
 });

@@ -91,6 +91,18 @@ const TOOL_SETS: readonly ToolSet[] = [
   },
 ];
 
+/** What a package of the program should depend on, and what it should recommend. */
+export function toolPackages(): { needed: string[]; useful: string[] } {
+  const names = (wanted: (set: ToolSet) => boolean): string[] =>
+    TOOL_SETS.filter(wanted)
+      .map((set) => set.package)
+      .sort();
+  return {
+    needed: names(({ needed }) => needed === 'always'),
+    useful: names(({ needed }) => needed !== 'always'),
+  };
+}
+
 /** One finding a package: its tools are there, or which are not and what they are for. */
 export async function examineTools(patient: Patient, signal?: AbortSignal): Promise<Finding[]> {
   const sets = TOOL_SETS.filter(({ needed }) => needed !== 'by ordinary users' || patient.uid !== 0);
