@@ -14,7 +14,9 @@ function project(name: string, include: string[], groupOrder: number): TestProje
       pool: 'forks',
       maxWorkers: name === 'serial' ? 1 : WORKERS,
       sequence: { groupOrder },
-      testTimeout: 60_000,
+      // A torture test tries hundreds of things in a row; alone, for hours.
+      testTimeout:
+        name === 'torture' ? (process.env.BANGER_TORTURE === 'whole' ? 12 * 3_600_000 : 300_000) : 60_000,
       hookTimeout: 120_000,
     },
   };
@@ -31,6 +33,7 @@ export default defineConfig({
       project('e2e', ['test/e2e/**/*.test.ts'], 3),
       // Whatever needs the machine for itself: it measures time, or counts what the whole machine has mounted.
       project('serial', [SERIAL], 4),
+      project('torture', ['test/torture/**/*.test.ts'], 5),
     ],
   },
 });
