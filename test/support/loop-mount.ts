@@ -5,6 +5,8 @@ import { run } from '../../src/lib/system/process.ts';
 export interface MountedFilesystem {
   /** Where it is mounted; open to `owner`. */
   directory: string;
+  /** Unmounts and mounts it again, as a boot does. */
+  remount(): Promise<void>;
   remove(): Promise<void>;
 }
 
@@ -13,6 +15,8 @@ export interface MountOptions {
   below: string;
   sizeMiB: number;
   owner?: { uid: number; gid: number };
+  /** Further options of mkfs. */
+  make?: readonly string[];
 }
 
 /** mkfs.xfs(8): reflink lets files share blocks. */
@@ -31,11 +35,16 @@ export async function mountNew(kind: keyof typeof MKFS, options: MountOptions): 
   await truncate(image, options.sizeMiB * 1024 * 1024);
   await mkdir(directory);
   await chmod(base, 0o755);
-  await run(tool, [...args, image]);
-  await run('mount', ['-o', 'loop', image, directory]);
+  await run(tool, [...args, ...(options.make ?? []), image]);
+  const mount = () => run('mount', ['-o', 'loop', image, directory]);
+  await mount();
   if (options.owner) await chown(directory, options.owner.uid, options.owner.gid);
   return {
     directory,
+    async remount() {
+      await run('umount', [directory]);
+      await mount();
+    },
     async remove() {
       await run('umount', [directory]);
       await rm(base, { recursive: true });
