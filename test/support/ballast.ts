@@ -5,6 +5,8 @@ import type { MountedFilesystem } from './loop-mount.ts';
 import type { Account } from './test-user.ts';
 
 const LARGEST_MIB = 2048;
+/** To free or to take blocks takes some, or gives some back, for the list of them. */
+const TRIES = 4;
 
 /** Takes pieces of half the size each time that fallocate(1) cannot have one, which it then does not take at all. */
 const FILL = `
@@ -25,19 +27,28 @@ export class Ballast {
     this.#account = account;
   }
 
-  /** Takes every block but so many bytes; what there is less of already stays as it is. */
+  /** Takes every block but so many bytes, exactly; more where what is freed with them cannot be taken again. */
   async leaveBytes(bytes: number): Promise<void> {
     await this.#prepare();
-    // Held for the while, so that what is left is exact, however much the filesystem keeps for itself.
-    const kept = this.#path('kept');
-    if (bytes > 0) await this.#run(['fallocate', '-l', `${bytes}`, kept]);
-    const { bsize } = await statfs(this.#mount);
     this.#files += 1;
     const blocks = this.#path(`blocks-${this.#files}`);
+    const { bsize } = await statfs(this.#mount);
     await this.#run(['sh', '-c', FILL, 'sh', blocks, `${256 * 2 ** 20}`, `${bsize}`]);
-    await rm(kept, { force: true });
-    // What was freed is there for others once it is written down.
+    // What is left now is what the filesystem keeps for itself.
+    const least = await this.#free();
+    for (let tries = 0; tries < TRIES; tries += 1) {
+      const more = least + bytes - (await this.#free());
+      if (more === 0) break;
+      if (more > 0) await this.#run(['truncate', '-s', `-${more}`, blocks]);
+      else await this.#run(['fallocate', '-l', `${-more}`, this.#path(`blocks-${this.#files}-${tries}`)]);
+    }
+  }
+
+  /** In bytes, freed blocks included. */
+  async #free(): Promise<number> {
     await run('sync', ['-f', this.#mount]);
+    const { bavail, bfree, bsize } = await statfs(this.#mount);
+    return (this.#account.uid === 0 ? bfree : bavail) * bsize;
   }
 
   /** Takes every inode but so many. */

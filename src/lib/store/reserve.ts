@@ -2,6 +2,7 @@ import { randomFillSync } from 'node:crypto';
 import { closeSync, openSync, statfsSync, statSync, unlinkSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { errnoOf } from '../errors.ts';
+import { noSpaceLeft } from '../system/room.ts';
 import { isOutOfSpace } from './errors.ts';
 
 const RESERVE_BYTES = 1024 * 1024;
@@ -13,6 +14,10 @@ const PIECE_BYTES = RESERVE_BYTES / 16;
 /** Inodes kept back: for -wal, -shm, a run's own file and the lock's directory, of two commands at a time. */
 const RESERVE_INODES = 8;
 const SHORT_INODES = RESERVE_INODES / 2;
+/** The unit in which SQLite makes its -shm (os_unix.c, unixShmMap). */
+const SHM_PAGE_BYTES = 4096;
+/** A -shm, and what a transaction of ours writes to the log before it is entered there. */
+const SHM_ROOM_BYTES = PIECE_BYTES;
 const NO_ROOM = ['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES'];
 
 /**
@@ -41,12 +46,15 @@ export class Reserve {
   }
 
   /**
-   * Runs `use`, without the reserve when space is short: where blocks are smaller than a page of memory, SQLite's -shm
-   * has holes, and a write into one for which there is no block any more ends a process by SIGBUS. When `use` fails for
-   * want of space all the same, gives the reserve up and runs it once more.
+   * Runs `use`, without the reserve when space is short. When it fails for want of space all the same, gives the reserve
+   * up and runs it once more.
+   * @throws PreflightError where `use` might not fail, but end the process
    */
   retryOnceWithout<T>(use: () => T): T {
-    if (this.#isShort()) this.#giveUp();
+    if (this.#isShort()) {
+      this.#giveUp();
+      this.#requireBlocks();
+    }
     try {
       return use();
     } catch (error) {
@@ -76,6 +84,24 @@ export class Reserve {
   #isShort(): boolean {
     const { bavail, bsize, files, ffree } = this.#statfs();
     return bavail * bsize < SHORT_BYTES || (files > 0 && ffree < SHORT_INODES);
+  }
+
+  /**
+   * SQLite writes one byte for each page of its -shm: where blocks are smaller, that leaves holes, and a write into the
+   * map of one for which there is no block any more ends the process by SIGBUS.
+   */
+  #requireBlocks(): void {
+    if (this.#statfs().bsize >= SHM_PAGE_BYTES) return;
+    const path = this.#paths[0] ?? '';
+    try {
+      // Tried, since no number tells what root, a quota or the filesystem itself keeps back.
+      if (write(path, SHM_ROOM_BYTES)) return;
+    } catch (error) {
+      if (!NO_ROOM.includes(errnoOf(error) ?? '')) throw error;
+    } finally {
+      remove(path);
+    }
+    throw noSpaceLeft('registry', dirname(path), { bytes: SHM_ROOM_BYTES });
   }
 
   /** False when there was no room for all of it. */
