@@ -4,7 +4,7 @@ import { Home } from './cli.ts';
 import type { MountedFilesystem } from './loop-mount.ts';
 import type { Account } from './test-user.ts';
 
-/** Uses a home on a filesystem of its own; then verifies its state, and removes both. */
+/** Uses a home on a filesystem of its own; then verifies its state, and throws the filesystem away. */
 export async function onDisk(
   disk: MountedFilesystem,
   account: Account,
@@ -17,8 +17,11 @@ export async function onDisk(
   try {
     await use(home);
     await home.verify();
-  } finally {
-    await home.remove();
-    await disk.remove();
+  } catch (error) {
+    await home.stop();
+    // The first error is the one to tell.
+    await disk.remove().catch(() => {});
+    throw error;
   }
+  await disk.remove();
 }

@@ -1,4 +1,4 @@
-import { chmod, chown, mkdir, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '../../src/lib/system/process.ts';
 
@@ -25,6 +25,17 @@ const MKFS = {
   ext4: ['mke2fs', '-q', '-F', ...['-t', 'ext4']],
 } as const;
 
+/**
+ * Others that live in mount namespaces of their own (any sandbox does) may keep what was mounted when they began, and a
+ * mount of the same file would be the very same filesystem again: of a copy it is a new one.
+ */
+async function letGo(image: string): Promise<void> {
+  const { stdout } = await run('losetup', ['--associated', image]);
+  if (stdout === '') return;
+  await run('cp', ['--sparse=always', '--', image, `${image}.copy`]);
+  await rename(`${image}.copy`, image);
+}
+
 /** Makes a filesystem in a sparse file and mounts it. Wants root and a free loop device. */
 export async function mountNew(kind: keyof typeof MKFS, options: MountOptions): Promise<MountedFilesystem> {
   const base = await mkdtemp(join(options.below, 'mount-'));
@@ -36,13 +47,15 @@ export async function mountNew(kind: keyof typeof MKFS, options: MountOptions): 
   await mkdir(directory);
   await chmod(base, 0o755);
   await run(tool, [...args, ...(options.make ?? []), image]);
-  const mount = () => run('mount', ['-o', 'loop', image, directory]);
+  // nouuid: while others keep the one from before a remount, this is another of the same name.
+  const mount = () => run('mount', ['-o', kind === 'xfs' ? 'loop,nouuid' : 'loop', image, directory]);
   await mount();
   if (options.owner) await chown(directory, options.owner.uid, options.owner.gid);
   return {
     directory,
     async remount() {
       await run('umount', [directory]);
+      await letGo(image);
       await mount();
     },
     async remove() {
