@@ -25,7 +25,9 @@ function project(
       pool: 'forks',
       maxWorkers: name === 'serial' ? 1 : WORKERS,
       sequence: { groupOrder },
-      testTimeout: 60_000,
+      // A torture test tries hundreds of things in a row; alone, for hours.
+      testTimeout:
+        name === 'torture' ? (process.env.BANGER_TORTURE === 'whole' ? 12 * 3_600_000 : 300_000) : 60_000,
       hookTimeout: 120_000,
     },
   };
@@ -46,6 +48,7 @@ export default defineConfig({
       }),
       // Whatever needs the machine for itself: it measures time, or counts what the whole machine has mounted.
       project('serial', [SERIAL], 5, { exclude: [] }),
+      project('torture', ['test/torture/**/*.test.ts'], 6),
     ],
   },
 });

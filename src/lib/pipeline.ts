@@ -1,9 +1,11 @@
+import { dirname } from 'node:path';
 import type { ListrTask } from 'listr2';
 import { toBangerError } from './error-report.ts';
 import { messageOf } from './errors.ts';
 import type { Operation } from './operation.ts';
 import type { ImageRow } from './store/schema.ts';
 import type { Store } from './store/store.ts';
+import { nameFullDisk } from './system/room.ts';
 import { formatDuration, oneLine, shellWord } from './text.ts';
 
 /** How progress is shown: a live list on a terminal, plain lines elsewhere, or nothing. Always on standard error. */
@@ -44,7 +46,9 @@ export async function carryOut(
 ): Promise<void> {
   try {
     await runStages(operation, stages, progress);
-  } catch (error) {
+  } catch (thrown) {
+    // Now: when all is undone there may be room again.
+    const error = nameFullDisk(thrown, dirname(operation.row.artifact_dir ?? '/'));
     const left: unknown[] = [];
     try {
       await abandon?.();

@@ -100,8 +100,8 @@ describe.runIf(inject('testRun').root).each(testAccounts())(
           { env },
         );
         expect(full.status).toBe(6);
-        expect(full.stderr).toMatch(/rootfs\.ext4: no space left on its filesystem\n/u);
-        expect(full.stderr).toMatch(/→ make room on that filesystem: df -h \/\S+/u);
+        expect(full.stderr).toMatch(/rootfs\.ext4: no space left on the filesystem at \/\S+ \(.* left\)\n/u);
+        expect(full.stderr).toMatch(/→ make room: .* \(df -h \/\S+\)\n/u);
         expect(await readdir(join(env.BANGER_STATE_DIR, 'images'))).toEqual(images);
         await assertSound(env.BANGER_STATE_DIR, { uid: account.uid });
       } finally {

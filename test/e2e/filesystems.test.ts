@@ -2,13 +2,13 @@ import { chown, readdir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, inject } from 'vitest';
 import { run } from '../../src/lib/system/process.ts';
+import { Ballast } from '../support/ballast.ts';
 import { registerImage } from '../support/boot-files.ts';
 import { type Home, testAccounts } from '../support/cli.ts';
 import { test } from '../support/fixtures.ts';
 import { fakeBzImage } from '../support/images.ts';
 import type { MountedFilesystem } from '../support/loop-mount.ts';
 import { hashOf } from '../support/source.ts';
-import type { Account } from '../support/test-user.ts';
 import { assertSound } from '../support/verifier.ts';
 import { mountExt4, mountXfs } from '../support/xfs.ts';
 
@@ -32,22 +32,6 @@ async function freeBytes(directory: string): Promise<number> {
 async function overwrite(path: string, fromMiB: number, countMiB: number): Promise<void> {
   const where = [`of=${path}`, `seek=${fromMiB}`, `count=${countMiB}`, 'bs=1M', 'conv=notrunc'];
   await run('dd', ['if=/dev/urandom', ...where, 'status=none']);
-}
-
-/** Leaves so many bytes of a small filesystem to an account. */
-async function fill({ directory }: MountedFilesystem, { uid }: Account, leave: number): Promise<void> {
-  const { blocks, bfree, bavail, bsize } = await statfs(directory);
-  if (blocks * bsize > 1024 * MIB) throw new Error(`${directory} is not the small filesystem it should be`);
-  // Root has a share of its own.
-  const [size, name] = [(uid === 0 ? bfree : bavail) * bsize - leave, `fill-${leave}`];
-  // What fallocate(1) cannot have in one piece, it does not take at all: halves and halves of it.
-  for (let piece = size, done = 0; piece >= bsize && done < size; ) {
-    const { exitCode } = await run('fallocate', ['-l', String(piece), join(directory, `${name}-${done}`)], {
-      okExit: 'any',
-    });
-    if (exitCode === 0) done += piece;
-    else piece = Math.floor(piece / 2);
-  }
 }
 
 /** Promotes a rootfs of 64 MiB, 16 MiB of it data and the rest a hole, from and to one filesystem. */
@@ -114,12 +98,14 @@ describe.runIf(inject('testRun').root).each(testAccounts())('promote as $label',
       const { rootfs, flags } = await registerImage(home, 'one');
       await overwrite(rootfs, 7, 40);
       await home.ok(['image', 'register', 'one', ...flags], { env });
-      await fill(small, account, 20 * MIB);
+      const ballast = new Ballast(small, account);
+      await ballast.leaveBytes(20 * MIB);
+      // Before anything is copied: no stage is told.
       expect(await home.fails(6, ['image', 'promote', 'one'], { env })).toMatch(
-        /\nerror: copy: cp: .*: No space left on device\n {2}→ make room on that filesystem: df -h '\/.*'\n/u,
+        /^error: promote one: 4\d(?:\.\d)? MiB are wanted on the filesystem at \S+ \(.* MiB and \d+ inodes left\)\n {2}→ make room: banger image list --sort size, then banger image delete NAME \(df -h .*\)\n$/u,
       );
       expect(await readdir(join(env.BANGER_STATE_DIR, 'images'))).toEqual([]);
-      await fill(small, account, 0);
+      await ballast.leaveBytes(0);
       expect(await home.ok(['image', 'list', '-q'], { env })).toBe('one\n');
       await home.ok(['image', 'delete', 'one'], { env });
       expect(await home.ok(['image', 'list', '-q'], { env })).toBe('');

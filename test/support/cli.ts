@@ -34,6 +34,8 @@ export interface CliOptions {
 export interface RunningCli {
   readonly pid: number;
   readonly result: Promise<CliResult>;
+  /** What it has written to standard error by now. */
+  said(): string;
   /** Signals it alone, not what it started. */
   kill(signal: NodeJS.Signals): void;
 }
@@ -158,7 +160,12 @@ export class Home {
         resolve({ status: code ?? 128 + (SIGNAL_NUMBERS[signal ?? ''] ?? 0), stdout, stderr });
       });
     });
-    const running: RunningCli = { pid, result, kill: (signal) => process.kill(pid, signal) };
+    const running: RunningCli = {
+      pid,
+      result,
+      said: () => stderr,
+      kill: (signal) => process.kill(pid, signal),
+    };
     this.#running.add(running);
     return running;
   }
@@ -209,12 +216,16 @@ export class Home {
     return assertSound(this.stateDir, { uid: this.account.uid });
   }
 
-  async remove(): Promise<void> {
-    // What a test that failed did not wait for.
+  /** Ends what a test that failed did not wait for. */
+  async stop(): Promise<void> {
     for (const running of this.#running) {
       running.kill('SIGKILL');
       await running.result.catch(() => {});
     }
+  }
+
+  async remove(): Promise<void> {
+    await this.stop();
     // An ordinary user's bootstrap leaves files of its subordinate ids, which only a mapped root may remove.
     const mapped = process.getuid?.() === 0 ? [] : ['unshare', '--map-root-user', '--map-auto'];
     const [file = 'rm', ...args] = [...mapped, 'rm', '-rf', '--one-file-system', this.directory];

@@ -11,6 +11,10 @@ export function mountXfs(sizeMiB = 600, owner?: Account): Promise<MountedFilesys
 }
 
 /** An ext4, which cannot. */
-export function mountExt4(sizeMiB = 600, owner?: Account): Promise<MountedFilesystem> {
-  return mountNew('ext4', { below: below(), sizeMiB, ...(owner ? { owner } : {}) });
+export function mountExt4(
+  sizeMiB = 600,
+  owner?: Account,
+  make: readonly string[] = [],
+): Promise<MountedFilesystem> {
+  return mountNew('ext4', { below: below(), sizeMiB, make, ...(owner ? { owner } : {}) });
 }

@@ -76,7 +76,7 @@ async function examineReflink(directory: string): Promise<Finding> {
 }
 
 async function examineSpace(directory: string): Promise<Finding> {
-  const { freeBytes, totalBytes, freeInodes } = await spaceOf(directory);
+  const { freeBytes, totalBytes, freeInodes } = spaceOf(directory);
   const detail = `${formatBytes(freeBytes)} of ${formatBytes(totalBytes)} free for images`;
   const mend = 'banger image delete IMAGE';
   if (freeBytes < NO_BYTES) return fail('space', detail, mend);

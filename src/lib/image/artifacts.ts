@@ -26,6 +26,11 @@ export function bootSetOf(image: ImageRow): BootSet {
   };
 }
 
+/** The files and the directory that a boot set has. */
+export function pathsOf(bootSet: BootSet): string[] {
+  return Object.values(bootSet).filter((path) => path !== null);
+}
+
 /** The columns of an image row that name the files of a boot set placed in `directory`. */
 export function artifactColumns(
   directory: string,

@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BuildLog, logged } from '../build-log.ts';
+import { FaultList } from '../errors.ts';
 import { ARTIFACT_FILES } from '../layout.ts';
 import { assertNameFree, Operation, type OperationPlan } from '../operation.ts';
 import { carryOut, type ProgressMode, publishingStages, type Stage } from '../pipeline.ts';
@@ -13,6 +14,7 @@ import { artifactColumns } from './artifacts.ts';
 import { assertValidName } from './name.ts';
 import { newImage } from './new-image.ts';
 import { packagesDigest } from './packages.ts';
+import { type Contents, checkRoom } from './room.ts';
 import { seedSshStage } from './seed-ssh.ts';
 import { type ImagePlaces, placesFor } from './stage-directory.ts';
 
@@ -38,8 +40,12 @@ export interface FlavorContext {
 
 /** How an image comes from nothing. */
 export interface Flavor {
-  /** Looks at everything it needs before anything is made. @throws PreflightError */
-  check(): Promise<void>;
+  /**
+   * Looks at everything it needs before anything is made.
+   * @returns what it is certain to put into the stage directory
+   * @throws PreflightError
+   */
+  check(): Promise<Contents>;
   assemble(context: FlavorContext): Promise<Assembled>;
 }
 
@@ -70,7 +76,10 @@ export async function bootstrapImage(workspace: Workspace, options: BootstrapOpt
     async run() {
       log.open();
       log.write(`bootstrap ${name} (${image.id})`);
-      await flavor.check();
+      const contents = await flavor.check();
+      const faults = new FaultList();
+      await checkRoom(faults, workspace.layout.imagesDir, contents);
+      faults.throwIfAny(`bootstrap ${name}`);
     },
   };
   const assembleRootfs: Stage = {

@@ -3,9 +3,10 @@ import { access, stat } from 'node:fs/promises';
 import { BangerError, errnoOf, FaultList, PreflightError } from '../errors.ts';
 import { checkSandboxTools } from '../system/sandbox-requirements.ts';
 import { formatBytes, oneLine, shellWord } from '../text.ts';
-import type { BootSet } from './artifacts.ts';
+import { type BootSet, pathsOf } from './artifacts.ts';
 import type { BuildStep } from './build-step.ts';
 import { checkBootSet, type KnownKernel, type MendOf } from './requirements.ts';
+import { checkRoom } from './room.ts';
 import { findStaticBusybox } from './static-busybox.ts';
 
 const MIB = 2 ** 20;
@@ -15,21 +16,27 @@ export interface BuildInputs {
   steps: readonly BuildStep[];
   size: number | undefined;
   mendOf: MendOf;
+  /** Where the artifacts are to be. */
+  imagesDir: string;
 }
+
+/** Beside the copies: their directory, the work seed, the packages' digest. */
+const MADE = { bytes: 0, inodes: 3 };
 
 /**
  * Everything a build needs, looked at in one pass before anything is made: the base's files, the host files of its
- * steps, the size, and what the sandbox is made of.
+ * steps, the size, the space for the copies, and what the sandbox is made of.
  * @throws PreflightError listing all faults; `usage` for a size that would shrink the base
  */
 export async function checkBuild(
   subject: string,
-  { bootSet, steps, size, mendOf }: BuildInputs,
+  { bootSet, steps, size, mendOf, imagesDir }: BuildInputs,
 ): Promise<{ kernel: KnownKernel; busybox: string }> {
   const faults = new FaultList();
   let kernel: KnownKernel | undefined;
   try {
     kernel = await checkBootSet(subject, bootSet, mendOf);
+    await checkRoom(faults, imagesDir, { copies: pathsOf(bootSet), more: MADE });
   } catch (error) {
     if (!(error instanceof PreflightError)) throw error;
     for (const { message, mend } of error.faults) faults.add(message, mend);

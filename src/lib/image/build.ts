@@ -85,6 +85,7 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
         steps,
         size: options.size,
         mendOf: options.mendOf,
+        imagesDir: workspace.layout.imagesDir,
       });
       busybox = checked.busybox;
       image.kernel_format = checked.kernel.format;

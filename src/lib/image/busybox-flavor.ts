@@ -1,4 +1,4 @@
-import { chmod, chown, copyFile, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, copyFile, mkdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { FaultList, PreflightError } from '../errors.ts';
 import { ARTIFACT_FILES } from '../layout.ts';
@@ -35,6 +35,8 @@ export function busyboxFlavor(options: BusyboxOptions): Flavor {
   return {
     async check() {
       found = await check(options);
+      // Their directory, the root filesystem with busybox in it, the work seed, the packages' digest.
+      return { copies: [found.kernel], more: { bytes: (await stat(found.busybox)).size, inodes: 4 } };
     },
     async assemble(context) {
       if (found === undefined) throw new Error('a flavor is checked before it is assembled');

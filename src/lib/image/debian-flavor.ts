@@ -31,6 +31,8 @@ const GIB = 2 ** 30;
 export const DEBIAN_SIZE = 4 * GIB;
 /** What the base packages take, and room to unpack them. */
 const LEAST_SIZE = GIB;
+/** No Debian with a kernel is smaller; its directory, root filesystem, kernel, initrd, modules, work seed and digest. */
+const LEAST_ROOM = { bytes: 128 * 2 ** 20, inodes: 7 };
 /** A root in memory holds about half of this at its fullest; packages beyond the base take their own. */
 const LEAST_MEMORY = 1.5 * GIB;
 const FULL = /No space left on device/u;
@@ -54,6 +56,7 @@ export function debianFlavor(options: DebianOptions): Flavor {
   return {
     async check() {
       plan = await makePlan(options);
+      return { copies: [], more: LEAST_ROOM };
     },
     async assemble(context) {
       if (plan === undefined) throw new Error('a flavor is checked before it is assembled');

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BangerError } from '../errors.ts';
+import { BangerError, FaultList } from '../errors.ts';
 import { ARTIFACT_FILES } from '../layout.ts';
 import { assertArtifactDirFree, assertImageFree, Operation, type OperationPlan } from '../operation.ts';
 import { carryOut, type ProgressMode, publishingStages, type Stage } from '../pipeline.ts';
@@ -16,9 +16,11 @@ import {
   describeClone,
   isMissing,
   packagesSidecarOf,
+  pathsOf,
 } from './artifacts.ts';
 import { findImage } from './find.ts';
 import { checkBootSet, type MendOf } from './requirements.ts';
+import { checkRoom } from './room.ts';
 import { seedSshStage } from './seed-ssh.ts';
 import { type ImagePlaces, placesFor } from './stage-directory.ts';
 
@@ -36,7 +38,7 @@ export interface PromoteOptions {
 export async function promoteImage(workspace: Workspace, options: PromoteOptions): Promise<ImageRow> {
   const { ref, progress, mendOf } = options;
   const candidate = findUnmanaged(workspace, ref);
-  await checkBootSet(`image ${candidate.name}`, presentParts(candidate), mendOf);
+  await checkSource(workspace, candidate, mendOf);
   const { operation, decided } = await Operation.begin(workspace, () => reserve(workspace, ref));
   const { image, places } = decided;
   const source = presentParts(image);
@@ -110,6 +112,17 @@ export async function promoteImage(workspace: Workspace, options: PromoteOptions
   return promoted;
 }
 
+/** Beside the copies: their directory. */
+const MADE = { bytes: 0, inodes: 1 };
+
+async function checkSource({ layout }: Workspace, image: ImageRow, mendOf: MendOf): Promise<void> {
+  const source = presentParts(image);
+  await checkBootSet(`image ${image.name}`, source, mendOf);
+  const faults = new FaultList();
+  await checkRoom(faults, layout.imagesDir, { copies: pathsOf(source), more: MADE });
+  faults.throwIfAny(`promote ${image.name}`);
+}
+
 /** The files that are there: a work seed that is recorded but gone is left out. */
 function presentParts(image: ImageRow): BootSet {
   const { workSeed, ...rest } = bootSetOf(image);
@@ -118,9 +131,7 @@ function presentParts(image: ImageRow): BootSet {
 
 async function identifyAll(source: BootSet): Promise<Map<string, string>> {
   const identities = new Map<string, string>();
-  for (const path of Object.values(source)) {
-    if (path !== null) identities.set(path, await identify(path));
-  }
+  for (const path of pathsOf(source)) identities.set(path, await identify(path));
   return identities;
 }
 

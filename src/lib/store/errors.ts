@@ -1,4 +1,8 @@
+import { accessSync, constants } from 'node:fs';
+import { dirname } from 'node:path';
 import { BangerError, errnoOf } from '../errors.ts';
+import { existingPart } from '../system/filesystem.ts';
+import { isFull, noSpaceLeft } from '../system/room.ts';
 
 /**
  * A COMMIT that reported failure may still have reached the disk (its WAL frames can be replayed after this process
@@ -51,11 +55,25 @@ export function isOutOfSpace(error: unknown): boolean {
   );
 }
 
+/** Whether a lack of space is behind an error that says no more than that a file could not be made or grown. */
+function isShort(directory: string): boolean {
+  try {
+    accessSync(directory, constants.W_OK);
+    return isFull(directory);
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    return false;
+  }
+}
+
 /** What SQLite reports, in this program's own errors; anything else is returned as it is. */
 export function storeError(error: unknown, path: string): unknown {
   const code = sqliteCode(error);
   if (code === undefined) return error;
   const why = reason(error);
+  if (code === 'SQLITE_FULL' || (isOutOfSpace(error) && isShort(dirname(path)))) {
+    return noSpaceLeft(path, existingPart(path), { said: why, cause: error });
+  }
   if (isBusy(error)) {
     return new BangerError('busy', `${path}: another program holds the database: ${why}`, {
       hints: ['run the command again', 'banger operation list'],
@@ -71,12 +89,6 @@ export function storeError(error: unknown, path: string): unknown {
   if (/^SQLITE_(CANTOPEN|READONLY|PERM|AUTH)/u.test(code)) {
     return new BangerError('preflight_failed', `${path}: cannot be opened for this: ${why}`, {
       hints: [`check owner and mode: ls -ld '${path}' "$(dirname '${path}')"`, 'banger doctor'],
-      cause: error,
-    });
-  }
-  if (code === 'SQLITE_FULL') {
-    return new BangerError('preflight_failed', `${path}: no space left on its filesystem: ${why}`, {
-      hints: ['make room: banger image list --sort size, then banger image delete NAME', `df -h '${path}'`],
       cause: error,
     });
   }

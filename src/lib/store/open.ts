@@ -33,6 +33,7 @@ export function openForReading(layout: Layout): Store | null {
       }
     });
   } catch (error) {
+    reserve.takeBack();
     throw storeError(error, layout.database);
   }
 }
@@ -71,6 +72,7 @@ export async function openForWriting(layout: Layout, isAlive: (runId: string) =>
     return new Store(layout.database, sqlite, reserve);
   } catch (error) {
     sqlite?.close();
+    reserve.takeBack();
     throw storeError(error, layout.database);
   }
 }

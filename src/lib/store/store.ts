@@ -81,6 +81,7 @@ export class Store {
 
   close(): void {
     this.#sqlite.close();
+    this.#reserve.takeBack();
   }
 
   #prepare(sql: string): Sqlite.Statement {

@@ -5,7 +5,9 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errnoOf, PreflightError } from '../errors.ts';
 import { oneLine } from '../text.ts';
+import { footprintOf } from './footprint.ts';
 import { run, toolFailed } from './process.ts';
+import { nameFullDisk } from './room.ts';
 
 /** How a copy was made: by sharing extents, or byte by byte. */
 export type CloneMethod = 'reflink' | 'copy';
@@ -31,7 +33,7 @@ async function copyOnce(source: string, target: string, signal: AbortSignal): Pr
   const method = (await shareExtents(source, target)) ? 'reflink' : 'copy';
   if (method === 'copy') {
     // auto: copy_file_range(2) and SEEK_HOLE where there are; holes stay holes without reading every block for zeros.
-    const copying = copy(['--reflink=auto', '--sparse=auto', '--', source, target], signal);
+    const copying = copy(['--reflink=auto', '--sparse=auto'], source, target, signal);
     await writeOutWhile(copying, target);
   }
   chmodSync(target, 0o600);
@@ -76,20 +78,17 @@ async function dataSync(path: string): Promise<void> {
   }
 }
 
-/** What cp says in the C locale when there is no room (ENOSPC, EDQUOT; errno(3)). */
-const NO_ROOM = /No space left on device|Disk quota exceeded/u;
-
-/** Runs cp(1); its last argument is the target. */
-async function copy(args: readonly string[], signal: AbortSignal): Promise<void> {
-  const result = await run('cp', args, { signal, okExit: 'any' });
+/** Runs cp(1). */
+async function copy(
+  options: readonly string[],
+  source: string,
+  target: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const result = await run('cp', [...options, '--', source, target], { signal, okExit: 'any' });
   if (result.exitCode === 0) return;
-  const [, said] = NO_ROOM.test(result.stderr) ? (/^(.*)$/mu.exec(result.stderr) ?? []) : [];
-  if (said === undefined) throw toolFailed('cp', result);
-  // The directory of the copy is gone when this is read.
-  const where = dirname(dirname(args.at(-1) ?? ''));
-  throw new PreflightError('copy', [
-    { message: oneLine(said), mend: `make room on that filesystem: df -h '${where}'` },
-  ]);
+  const { bytes } = await footprintOf(source);
+  throw nameFullDisk(toolFailed('cp', result), dirname(target), bytes);
 }
 
 /** A source that is not what it was when its copy began. */
@@ -142,11 +141,6 @@ function identityOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
 export async function cloneTree(source: string, target: string, signal: AbortSignal): Promise<void> {
   await lstat(source);
   // -R -P: nothing is followed out of the tree. --no-target-directory: the target is the copy, not a place for it.
-  await copy(
-    [
-      ...['-R', '-P', '--reflink=auto', '--preserve=mode,timestamps,links'],
-      ...['--no-target-directory', '--', `${source}/.`, target],
-    ],
-    signal,
-  );
+  const options = ['-R', '-P', '--reflink=auto', '--preserve=mode,timestamps,links', '--no-target-directory'];
+  await copy(options, `${source}/.`, target, signal);
 }

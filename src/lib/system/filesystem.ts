@@ -1,8 +1,7 @@
-import { constants, lstatSync, statfsSync, statSync } from 'node:fs';
-import { copyFile, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises';
+import { constants, lstatSync, realpathSync, statfsSync, statSync } from 'node:fs';
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { errnoOf, PreflightError } from '../errors.ts';
-import { shellWord } from '../text.ts';
+import { errnoOf } from '../errors.ts';
 
 export interface FilesystemType {
   /** As mount(8) calls it, or the magic number in hex when it is none that we know. */
@@ -85,29 +84,25 @@ export interface Space {
 }
 
 /** What is left on the filesystem of an existing path. */
-export async function spaceOf(path: string): Promise<Space> {
-  const { bavail, blocks, bsize, files, ffree } = await statfs(path);
-  return { freeBytes: bavail * bsize, totalBytes: blocks * bsize, freeInodes: files === 0 ? null : ffree };
+export function spaceOf(path: string): Space {
+  const { bavail, bfree, blocks, bsize, files, ffree } = statfsSync(path);
+  return {
+    // Root may use what is kept for it.
+    freeBytes: (process.geteuid?.() === 0 ? bfree : bavail) * bsize,
+    totalBytes: blocks * bsize,
+    freeInodes: files === 0 ? null : ffree,
+  };
 }
 
-/** Less than this is room for nothing, in bytes: ext4 keeps up to 4096 blocks for itself, which it counts as free. */
-const NO_ROOM = 20 * 2 ** 20;
-
-/**
- * For when something failed that writes to a file and cannot say why itself.
- * @throws PreflightError when the file's filesystem is full
- */
-export function requireRoom(file: string): void {
-  const directory = dirname(file);
-  const { bavail, bfree, bsize } = statfsSync(directory);
-  // Root may use what is kept for it.
-  if ((process.geteuid?.() === 0 ? bfree : bavail) * bsize >= NO_ROOM) return;
-  throw new PreflightError(file, [
-    {
-      message: 'no space left on its filesystem',
-      mend: `make room on that filesystem: df -h ${shellWord(directory)}`,
-    },
-  ]);
+/** Where the filesystem of an existing path is mounted: the uppermost directory above it on the same device. */
+export function mountPointOf(path: string): string {
+  let current = realpathSync(path);
+  const { dev } = statSync(current);
+  for (;;) {
+    const above = dirname(current);
+    if (above === current || statSync(above).dev !== dev) return current;
+    current = above;
+  }
 }
 
 /** Whether files of a directory can share extents (ioctl_ficlone(2)): tried on two files that are removed again. */

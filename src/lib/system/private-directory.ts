@@ -2,6 +2,8 @@ import { mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { errnoOf, messageOf, PreflightError } from '../errors.ts';
 import { oneLine } from '../text.ts';
+import { existingPart } from './filesystem.ts';
+import { nameFullDisk } from './room.ts';
 
 /**
  * Makes a directory, and what is missing above it, mode 0700. Not mkdirSync's `recursive`, which never returns where
@@ -13,6 +15,8 @@ export function makePrivateDirectory(path: string): void {
     makeWithParents(path, true);
   } catch (error) {
     if (errnoOf(error) === undefined) throw error;
+    const named = nameFullDisk(error, existingPart(path));
+    if (named !== error) throw named;
     throw new PreflightError('directory', [
       {
         message: `${oneLine(path)} cannot be made: ${messageOf(error)}`,

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BangerError, PreflightError } from '../errors.ts';
-import { requireRoom } from './filesystem.ts';
 import type { ProcessResult, RunOptions } from './process.ts';
+import { requireRoom } from './room.ts';
 import { enterHolder } from './sandbox-entry.ts';
 import { type Holder, type MountKind, startHolder } from './sandbox-holder.ts';
 import { LimitNotes } from './sandbox-limits.ts';

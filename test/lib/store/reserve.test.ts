@@ -1,5 +1,5 @@
 import { existsSync, statSync } from 'node:fs';
-import { mkdir, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { describe, expect } from 'vitest';
 import { Reserve } from '../../../src/lib/store/reserve.ts';
 import { type State, test } from '../state.ts';
@@ -27,7 +27,7 @@ describe('on a filesystem without a free block', () => {
       'reserve 1048576',
       'listed 1',
       'deleted 1: no directory left',
-      'reserve given up',
+      'reserve taken back',
       'reserve 1048576 again',
     ]);
   });
@@ -69,6 +69,27 @@ describe('the reserve', () => {
     await truncate(state.layout.reserve, MIB);
     new Reserve(state.layout.reserve).fill();
     expect(statSync(state.layout.reserve).blocks).toBe(0);
+  });
+
+  test('that was given up is taken back at the end', async ({ state }) => {
+    await mkdir(state.directory);
+    const reserve = new Reserve(state.layout.reserve);
+    reserve.fill();
+    const kept = await readdir(state.directory);
+    expect(kept.length).toBeGreaterThan(4);
+    let calls = 0;
+    reserve.retryOnceWithout(() => {
+      calls += 1;
+      if (calls === 1) throw Object.assign(new Error('full'), { code: 'ENOSPC' });
+    });
+    expect(await readdir(state.directory)).toEqual([]);
+    reserve.takeBack();
+    expect(await readdir(state.directory)).toEqual(kept);
+    expect(statSync(state.layout.reserve).size).toBe(MIB);
+    await rm(state.layout.reserve);
+    // Another's loss is made good by those who change something, not by everybody who looks.
+    reserve.takeBack();
+    expect(existsSync(state.layout.reserve)).toBe(false);
   });
 
   test('is given up for want of space alone, and then once', async ({ state }) => {

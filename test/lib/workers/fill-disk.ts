@@ -100,7 +100,7 @@ await work(async () => {
   const deleted = await deleteImages(workspace, ['doomed']);
   workspace.close();
   say(`deleted ${deleted.length}: ${existsSync(directory) ? readdirSync(directory) : 'no directory left'}`);
-  say(existsSync(layout.reserve) ? 'reserve kept' : 'reserve given up');
+  say(existsSync(layout.reserve) ? 'reserve taken back' : 'reserve gone');
   rmSync(filling);
   (await open(stateDir)).close();
   say(`reserve ${statSync(layout.reserve).size} again`);
