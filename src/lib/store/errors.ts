@@ -56,7 +56,8 @@ export function storeError(error: unknown, path: string): unknown {
   const code = sqliteCode(error);
   if (code === undefined) return error;
   const why = reason(error);
-  if (isBusy(error)) {
+  // A read that could not begin for seconds, because of a lock that was never let go of (rescode, SQLITE_PROTOCOL).
+  if (isBusy(error) || code === 'SQLITE_PROTOCOL') {
     return new BangerError('busy', `${path}: another program holds the database: ${why}`, {
       hints: ['run the command again', 'banger operation list'],
       cause: error,
