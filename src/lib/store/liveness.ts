@@ -1,13 +1,14 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import Sqlite from 'better-sqlite3';
+import type Sqlite from 'better-sqlite3';
 import { errnoOf } from '../errors.ts';
 import { newId } from '../id.ts';
 import { isMissing } from '../system/filesystem.ts';
 import { sql } from './compiler.ts';
 import { isBusy, sqliteCode } from './errors.ts';
 import type { RunRow } from './schema.ts';
+import { openSqlite } from './sqlite.ts';
 import type { Store } from './store.ts';
 
 const SUFFIX = '.lock';
@@ -63,7 +64,7 @@ function liveLock(path: string): { take(): void; drop(): void } {
   return {
     take() {
       if (held) return;
-      const live = new Sqlite(path, { timeout: 0 });
+      const live = openSqlite(path, { timeout: 0 });
       try {
         // Nothing is ever written to it: a journal file would only be one more thing to leave behind.
         live.pragma('journal_mode = MEMORY');
@@ -88,7 +89,7 @@ function liveLock(path: string): { take(): void; drop(): void } {
 export function isRunAlive(liveDir: string, runId: string): boolean {
   let probe: Sqlite.Database;
   try {
-    probe = new Sqlite(livePath(liveDir, runId), { readonly: true, fileMustExist: true, timeout: 0 });
+    probe = openSqlite(livePath(liveDir, runId), { readonly: true, fileMustExist: true, timeout: 0 });
   } catch (error) {
     // What fails may be we (a lack of descriptors, say): only a file that is not there speaks for death.
     if (isMissing(livePath(liveDir, runId))) return false;

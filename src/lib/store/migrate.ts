@@ -1,8 +1,9 @@
 import { rmSync } from 'node:fs';
-import Sqlite from 'better-sqlite3';
+import type Sqlite from 'better-sqlite3';
 import { BangerError } from '../errors.ts';
 import { renameDurably, syncFile } from '../system/durable.ts';
 import { oneLine } from '../text.ts';
+import { openSqlite } from './sqlite.ts';
 import { APPLICATION_ID } from './version.ts';
 
 /**
@@ -44,7 +45,7 @@ function copyAside(path: string, copy: string): void {
   const partial = `${copy}.partial`;
   rmSync(partial, { force: true });
   // VACUUM works in no transaction, so not on the connection that has the lock.
-  const reader = new Sqlite(path, { readonly: true, fileMustExist: true });
+  const reader = openSqlite(path, { readonly: true, fileMustExist: true });
   try {
     reader.prepare('VACUUM INTO ?').run(partial);
   } finally {

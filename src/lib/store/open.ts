@@ -1,9 +1,10 @@
-import Sqlite from 'better-sqlite3';
+import type Sqlite from 'better-sqlite3';
 import { BangerError, PreflightError } from '../errors.ts';
 import type { Layout } from '../layout.ts';
 import { isMissing } from '../system/filesystem.ts';
 import { isBusy, storeError } from './errors.ts';
 import { Reserve } from './reserve.ts';
+import { openSqlite } from './sqlite.ts';
 import { BUSY_TIMEOUT_MS, Store } from './store.ts';
 import { APPLICATION_ID, SCHEMA_VERSION } from './version.ts';
 
@@ -13,7 +14,7 @@ export function openForReading(layout: Layout): Store | null {
   const reserve = new Reserve(layout.reserve);
   try {
     return reserve.retryOnceWithout(() => {
-      const sqlite = new Sqlite(layout.database, {
+      const sqlite = openSqlite(layout.database, {
         readonly: true,
         fileMustExist: true,
         timeout: BUSY_TIMEOUT_MS,
@@ -45,7 +46,7 @@ export async function openForWriting(layout: Layout, isAlive: (runId: string) =>
   let sqlite: Sqlite.Database | undefined;
   try {
     sqlite = reserve.retryOnceWithout(() => {
-      const opened = new Sqlite(layout.database, { timeout: BUSY_TIMEOUT_MS });
+      const opened = openSqlite(layout.database, { timeout: BUSY_TIMEOUT_MS });
       try {
         versionOf(opened, layout.database);
         // Not for a new one alone: a copy that was put back need not be in WAL mode.

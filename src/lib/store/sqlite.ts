@@ -1,0 +1,21 @@
+import { dirname } from 'node:path';
+import Sqlite from 'better-sqlite3';
+import { BangerError } from '../errors.ts';
+
+/**
+ * Opens a database file.
+ * @throws BangerError `preflight_failed` when its directory is not there or cannot be looked at, which better-sqlite3
+ *   takes for a mistake of its caller's
+ */
+export function openSqlite(path: string, options: Sqlite.Options): Sqlite.Database {
+  try {
+    return new Sqlite(path, options);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    const directory = dirname(path);
+    throw new BangerError('preflight_failed', `${path}: its directory is gone or cannot be looked at`, {
+      hints: [`ls -ld '${directory}'`, 'run the command again'],
+      cause: error,
+    });
+  }
+}
