@@ -80,6 +80,7 @@ function inBoth(first: readonly Point[], second: readonly Point[]): Point[] {
 /**
  * Runs a command and strikes at a call of it, from the ground's own state. Threads may come to their calls in another
  * order than when they were recorded: a strike that fell elsewhere is tried again.
+ * @param thenKillAt another call, at which the program dies if it comes so far
  * @returns null when the call was never met
  */
 export async function strike(
@@ -87,11 +88,12 @@ export async function strike(
   args: readonly string[],
   { place, call, among }: Point,
   blow: Blow,
+  thenKillAt?: Pick<Call, 'name' | 'ordinal'>,
 ): Promise<CliResult | null> {
   const wanted = identityOf(call);
   let when = call.ordinal;
   for (let tries = 0; tries < TRIES; tries += 1) {
-    const { result, met } = await strikeOnce(ground, args, place, call.name, { blow, when });
+    const { result, met } = await strikeOnce(ground, args, place, call.name, { blow, when, thenKillAt });
     const struck = met[when - 1];
     if (struck && identityOf(struck) === wanted) return result;
     const recorded = struck && among.find((other) => identityOf(other) === identityOf(struck));
@@ -102,17 +104,26 @@ export async function strike(
   return null;
 }
 
+interface Injection {
+  blow: Blow;
+  when: number;
+  thenKillAt: Pick<Call, 'name' | 'ordinal'> | undefined;
+}
+
 async function strikeOnce(
   ground: Ground,
   args: readonly string[],
   place: Point['place'],
   name: string,
-  { blow, when }: { blow: Blow; when: number },
+  { blow, when, thenKillAt }: Injection,
 ): Promise<{ result: CliResult; met: Call[] }> {
   await ground.reset();
   const ofTool = typeof place !== 'string';
   const injection = injectionOf(blow, ofTool);
-  const strace = [...['-e', `trace=${name}`], ...['-e', `inject=${name}:${injection}:when=${when}`]];
+  const names = thenKillAt ? `${name},${thenKillAt.name}` : name;
+  const killing = thenKillAt ? [`inject=${thenKillAt.name}:signal=KILL:when=${thenKillAt.ordinal}`] : [];
+  const expressions = [`trace=${names}`, `inject=${name}:${injection}:when=${when}`, ...killing];
+  const strace = expressions.flatMap((expression) => ['-e', expression]);
   const { home } = ground;
   let run: TracedRun;
   let trace: () => string;
@@ -126,7 +137,7 @@ async function strikeOnce(
   if (injection === 'signal=STOP' && (await stopped(run, trace))) kill(run.pid, blow);
   const result = await endOf(run);
   await run.traced;
-  return { result, met: parseTrace(trace()) };
+  return { result, met: parseTrace(trace()).filter((call) => call.name === name) };
 }
 
 function injectionOf(blow: Blow, ofTool: boolean): string {
