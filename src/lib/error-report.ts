@@ -47,10 +47,12 @@ const REFUSALS: Readonly<Record<string, string>> = {
   ENOMEM: 'end programs that take much memory: free -h',
 };
 
+const DISK_FAILURES = ['EIO', 'EUCLEAN', 'ESTALE'];
+
 /** A system call that was refused, or a device that failed: no bug of ours. */
 function systemRefusal(thrown: unknown): BangerError | undefined {
   const errno = errnoOf(thrown) ?? '';
-  if (errno === 'EIO') {
+  if (DISK_FAILURES.includes(errno)) {
     return new BangerError('tool_failed', `the disk returned an error: ${messageOf(thrown)}`, {
       hints: ['dmesg | tail'],
       cause: thrown,

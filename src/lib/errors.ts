@@ -108,11 +108,22 @@ export class FaultList {
   }
 }
 
+/** What Linux reports and libuv has no name for (uv-errno.h): number, name, text (errno(3)). */
+const NAMELESS: Readonly<Record<string, readonly [name: string, text: string]>> = {
+  116: ['ESTALE', 'stale file handle'],
+  117: ['EUCLEAN', 'structure needs cleaning'],
+  122: ['EDQUOT', 'disk quota exceeded'],
+};
+/** How Node writes such a one, in `code` and twice in the message. */
+const UNKNOWN = /^Unknown system error -(\d+)(?:: Unknown system error -\d+)?/u;
+
 /** The errno name of a Node system error, or undefined. */
 export function errnoOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined;
+  return NAMELESS[UNKNOWN.exec(error.code)?.[1] ?? '']?.[0] ?? error.code;
 }
 
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  return error.message.replace(UNKNOWN, (unknown, number: string) => NAMELESS[number]?.join(': ') ?? unknown);
 }

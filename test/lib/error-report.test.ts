@@ -31,6 +31,23 @@ describe('an error', () => {
       expect(toBangerError(thrown)).toMatchObject({ code: 'internal', exitCode: 1, cause: thrown });
     }
   });
+
+  test('of the system that libuv has no name for is known all the same', () => {
+    const unknown = (number: number): Error =>
+      Object.assign(
+        new Error(`Unknown system error -${number}: Unknown system error -${number}, open '/state/x'`),
+        { code: `Unknown system error -${number}`, errno: -number },
+      );
+    // Linux' own numbers (errno.h).
+    const [quota, unclean] = [toBangerError(unknown(122)), toBangerError(unknown(117))];
+    expect(quota).toMatchObject({
+      code: 'preflight_failed',
+      message: "EDQUOT: disk quota exceeded, open '/state/x'",
+    });
+    expect(unclean).toMatchObject({ code: 'tool_failed', exitCode: 9 });
+    expect(unclean.message).toContain("EUCLEAN: structure needs cleaning, open '/state/x'");
+    expect(toBangerError(unknown(300)).message).toContain('Unknown system error -300: Unknown');
+  });
 });
 
 describe('faults', () => {

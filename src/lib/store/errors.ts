@@ -74,7 +74,8 @@ export function storeError(error: unknown, path: string): unknown {
   if (code === 'SQLITE_FULL' || (isOutOfSpace(error) && isShort(dirname(path)))) {
     return noSpaceLeft(path, existingPart(path), { said: why, cause: error });
   }
-  if (isBusy(error)) {
+  // A read that could not begin for seconds, because of a lock that was never let go of (rescode, SQLITE_PROTOCOL).
+  if (isBusy(error) || code === 'SQLITE_PROTOCOL') {
     return new BangerError('busy', `${path}: another program holds the database: ${why}`, {
       hints: ['run the command again', 'banger operation list'],
       cause: error,

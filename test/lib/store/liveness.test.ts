@@ -43,6 +43,15 @@ describe('a run', () => {
     store.close();
   });
 
+  test('whose directory somebody has removed is refused: exit 6', async ({ state }) => {
+    const store = await open(state);
+    const { liveDir } = state.layout;
+    await rm(liveDir, { recursive: true });
+    const refused = expect.objectContaining({ exitCode: 6, message: expect.stringContaining(liveDir) });
+    expect(() => beginRun(store, liveDir, 'banger test')).toThrow(refused);
+    store.close();
+  });
+
   test('is alive while it is stopped, and dead once it is killed', async ({ state }) => {
     const { liveDir } = state.layout;
     const worker = state.start('hold-run', []);

@@ -1,0 +1,87 @@
+import { expect } from 'vitest';
+import { type CliResult, testAccounts } from '../support/cli.ts';
+import { COMMANDS, type Deed, deedOn, stateOf } from './deeds.ts';
+import { type Ground, list, test } from './ground.ts';
+import { holdToPromise, tell } from './promise.ts';
+import { type Blow, describePoint, type Point, recordThreads, recordTools, strike } from './strike.ts';
+import { count, sample, WHOLE } from './tally.ts';
+import { matters } from './trace.ts';
+
+type Errno = Extract<Blow, `error=${string}`>;
+const ERRNOS: readonly Errno[] = ['error=EIO', 'error=ENOSPC', 'error=EDQUOT'];
+/** All but a bug of ours (1), and what a user did not do (2, 10). 143: a tool that hung was cancelled. */
+const DOCUMENTED = [0, 3, 4, 5, 6, 7, 8, 9, 11, 143];
+const STACK_TRACE = /^\s+at .+:\d+:\d+\)?$/mu;
+
+/** Of each command where not all are tried: of its own calls, and of its tools'. */
+const OWN = 3;
+const TOOLS = 1;
+/** More complaints would only say the same. */
+const ENOUGH = 20;
+
+interface Attempt {
+  point: Point;
+  errno: Errno;
+}
+
+/** All errors at each call on the state; one at a lock, which has no room to run out of, and at a tool's other calls. */
+async function attemptsOn(ground: Ground, { args, makes }: Deed): Promise<Attempt[]> {
+  const own = sample(await recordThreads(ground, args), OWN);
+  const others = makes ? sample(await recordTools(ground, args), TOOLS) : [];
+  return [...own, ...others].flatMap((point, index) => {
+    const isFull = WHOLE && point.call.name !== 'fcntl' && matters(point.call, ground.home.stateDir);
+    return ERRNOS.filter((_, which) => isFull || which === index % ERRNOS.length).map((errno) => ({
+      point,
+      errno,
+    }));
+  });
+}
+
+/** What a command said of a call that failed, and whether a success is one. */
+async function judge(ground: Ground, deed: Deed, result: CliResult): Promise<string[]> {
+  const complaints = DOCUMENTED.includes(result.status) ? [] : [tell(result)];
+  if (STACK_TRACE.test(result.stderr)) complaints.push(`a stack trace: ${tell(result)}`);
+  if (result.status === 0 && stateOf(ground, deed, await list(ground.home)) !== 'after') {
+    complaints.push(`success, but nothing was done: ${tell(result)}`);
+  }
+  return complaints;
+}
+
+async function failEverywhere(ground: Ground, deed: Deed): Promise<string[]> {
+  const complaints: string[] = [];
+  let tried = 0;
+  let lost = 0;
+  for (const { point, errno } of await attemptsOn(ground, deed)) {
+    const where = `${errno} at ${describePoint(point)}`;
+    const result = await strike(ground, deed.args, point, errno);
+    if (result === null) {
+      complaints.push(`${where}: never met`);
+    } else {
+      tried += 1;
+      const told = await judge(ground, deed, result);
+      const found = await holdToPromise(ground, deed, 'again');
+      if (found.length > 0) lost += 1;
+      complaints.push(...[...told, ...found].map((complaint) => `${where}: ${complaint}`));
+    }
+    if (complaints.length >= ENOUGH) break;
+  }
+  count({ command: deed.command, torment: 'failed calls', tried, lost });
+  return complaints;
+}
+
+/** What an ordinary user's other commands do is what root's do. */
+const CASES = testAccounts().flatMap((account) =>
+  COMMANDS.filter((command) => account.uid === 0 || (WHOLE && command === 'build')).map((command) => ({
+    account,
+    command,
+    label: account.label,
+  })),
+);
+
+test.for(CASES)(
+  'as $label, a $command any of whose calls fails says so or succeeds, and loses nothing',
+  async ({ account, command }, { groundOf }) => {
+    const ground = await groundOf(account);
+    expect(await failEverywhere(ground, deedOn(ground, command))).toEqual([]);
+  },
+);

@@ -1,0 +1,91 @@
+import { join } from 'node:path';
+import { test as base } from 'vitest';
+import { makeExt4 } from '../../src/lib/system/ext4.ts';
+import { run } from '../../src/lib/system/process.ts';
+import { type Base, type BuiltImage, makeBase } from '../support/builds.ts';
+import { Home } from '../support/cli.ts';
+import type { Account } from '../support/test-user.ts';
+
+/** What `list` says of an image, as far as a name can change hands. */
+export type Listed = Pick<BuiltImage, 'name' | 'managed'> & { id: string };
+
+/** A state of the disk that every attempt begins with: the same one at the same place, so that its calls are the same. */
+export class Ground {
+  readonly home: Home;
+  readonly #template: string;
+  /** What all its images are made of. */
+  readonly base: Base;
+  /** What is listed before each attempt. */
+  readonly images: readonly Listed[];
+
+  /** Images: `base`, `candidate` (to be promoted, with a work seed) and `kept` (managed). */
+  static async make(home: Home): Promise<Ground> {
+    const base = await makeBase(home);
+    const files = filesOf(base);
+    const workSeed = join(home.directory, 'base/seed.ext4');
+    await makeExt4(workSeed, { sizeBytes: 16 * 2 ** 20 });
+    await run('chown', [`${home.account.uid}:${home.account.gid}`, workSeed]);
+    const candidate = [...files, ...['--modules', base.modules], ...['--work-seed', workSeed]];
+    await home.ok(['image', 'register', 'candidate', ...candidate]);
+    await home.ok(['image', 'register', 'kept', ...files]);
+    await home.ok(['image', 'promote', 'kept']);
+    // Makes the key pair.
+    await home.ok(['image', 'register', 'passing', ...candidate]);
+    await home.ok(['image', 'promote', 'passing']);
+    await home.ok(['image', 'delete', 'passing', '--yes']);
+    const template = join(home.directory, 'template');
+    await run('cp', ['-a', '--sparse=always', home.stateDir, template]);
+    return new Ground(home, template, base, await list(home));
+  }
+
+  private constructor(home: Home, template: string, base: Base, images: readonly Listed[]) {
+    this.home = home;
+    this.#template = template;
+    this.base = base;
+    this.images = images;
+  }
+
+  async reset(): Promise<void> {
+    await run('rm', ['-rf', '--one-file-system', this.home.stateDir]);
+    await run('cp', ['-a', '--sparse=always', this.#template, this.home.stateDir]);
+  }
+}
+
+/** Flags that register a base's files under another name. */
+export function filesOf({ rootfs, kernel }: Base): string[] {
+  return [...['--rootfs', rootfs], ...['--kernel', kernel]];
+}
+
+export async function list(home: Home): Promise<Listed[]> {
+  const { document } = await home.json<BuiltImage[]>(['image', 'list']);
+  return document.map(({ id, name, managed }) => ({ id, name, managed }));
+}
+
+interface GroundFixtures {
+  /** The ground of an account, the same for every test of a file. */
+  groundOf: (account: Account) => Promise<Ground>;
+}
+
+export const test = base.extend<GroundFixtures>({
+  groundOf: [
+    // biome-ignore lint/correctness/noEmptyPattern: vitest reads from the pattern which fixtures this one wants
+    async ({}, use) => {
+      const grounds = new Map<string, Ground>();
+      const homes: Home[] = [];
+      try {
+        await use(async (account) => {
+          const made = grounds.get(account.name);
+          if (made) return made;
+          const home = await Home.make(account);
+          homes.push(home);
+          const ground = await Ground.make(home);
+          grounds.set(account.name, ground);
+          return ground;
+        });
+      } finally {
+        for (const home of homes) await home.remove();
+      }
+    },
+    { scope: 'file' },
+  ],
+});

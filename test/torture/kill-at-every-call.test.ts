@@ -1,0 +1,86 @@
+import { expect } from 'vitest';
+import { testAccounts } from '../support/cli.ts';
+import { COMMANDS, type Deed, deedOn } from './deeds.ts';
+import { type Ground, test } from './ground.ts';
+import { holdToPromise, type Next } from './promise.ts';
+import { type Blow, describePoint, type Point, recordThreads, recordTools, strike } from './strike.ts';
+import { count, sample, WHOLE } from './tally.ts';
+import { matters } from './trace.ts';
+
+interface Round {
+  blow: Extract<Blow, `kill ${string}`>;
+  next: Next;
+}
+
+const ROUNDS: readonly [Round, ...Round[]] = [
+  { blow: 'kill alone', next: 'other' },
+  { blow: 'kill group', next: 'again' },
+  { blow: 'kill alone', next: 'again' },
+  { blow: 'kill group', next: 'other' },
+];
+/** Of each command where not all are tried: of its own calls, and of its tools'. */
+const OWN = 3;
+const TOOLS = 1;
+/** More complaints would only say the same. */
+const ENOUGH = 20;
+
+type Attempt = Round & { point: Point };
+
+/** All rounds at each of a command's own calls; at its tools', of which there are thousands, one after the other. */
+async function attemptsOn(ground: Ground, { args, makes }: Deed): Promise<Attempt[]> {
+  const own = sample(await recordThreads(ground, args), OWN);
+  const others = makes ? sample((await recordTools(ground, args)).filter(isOnState), TOOLS) : [];
+  return [
+    ...own.flatMap((point, index) =>
+      WHOLE ? ROUNDS.map((round) => ({ ...round, point })) : [inTurn(point, index)],
+    ),
+    ...others.map(inTurn),
+  ];
+
+  function isOnState({ call }: Point): boolean {
+    return matters(call, ground.home.stateDir);
+  }
+}
+
+function inTurn(point: Point, index: number): Attempt {
+  const [first, ...rest] = ROUNDS;
+  return { ...(rest[(index % ROUNDS.length) - 1] ?? first), point };
+}
+
+async function killEverywhere(ground: Ground, deed: Deed): Promise<string[]> {
+  const complaints: string[] = [];
+  let tried = 0;
+  let lost = 0;
+  for (const { point, blow, next } of await attemptsOn(ground, deed)) {
+    const where = `${blow} at ${describePoint(point)}`;
+    const result = await strike(ground, deed.args, point, blow);
+    if (result?.status !== 137) {
+      complaints.push(`${where}: ${result ? `exit ${result.status}` : 'never met'}`);
+    } else {
+      tried += 1;
+      const found = await holdToPromise(ground, deed, next);
+      if (found.length > 0) lost += 1;
+      complaints.push(...found.map((complaint) => `${where}: ${complaint}`));
+    }
+    if (complaints.length >= ENOUGH) break;
+  }
+  count({ command: deed.command, torment: 'kills', tried, lost });
+  return complaints;
+}
+
+/** What an ordinary user's other commands do is what root's do. */
+const CASES = testAccounts().flatMap((account) =>
+  COMMANDS.filter((command) => account.uid === 0 || (WHOLE && command === 'build')).map((command) => ({
+    account,
+    command,
+    label: account.label,
+  })),
+);
+
+test.for(CASES)(
+  'as $label, a $command that is killed at any call is done or undone, and the next command cleans up',
+  async ({ account, command }, { groundOf }) => {
+    const ground = await groundOf(account);
+    expect(await killEverywhere(ground, deedOn(ground, command))).toEqual([]);
+  },
+);

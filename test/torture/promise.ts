@@ -1,0 +1,71 @@
+import { performance } from 'node:perf_hooks';
+import { until } from '../support/builds.ts';
+import type { CliResult } from '../support/cli.ts';
+import { inspectKernel } from '../support/verifier-kernel.ts';
+import { inspectContent } from './content.ts';
+import { type Deed, stateOf } from './deeds.ts';
+import { filesOf, type Ground, type Listed, list } from './ground.ts';
+
+/** What comes after an interruption: a command on another name, or the same one again. */
+export type Next = 'other' | 'again';
+
+const OTHER = 'other';
+/** How long the clean-up may take, beside the command's own work. */
+const CLEAN_UP_MS = 2000;
+
+function argumentsOf(ground: Ground, deed: Deed, next: Next): readonly string[] {
+  return next === 'again' ? deed.args : ['image', 'register', OTHER, ...filesOf(ground.base)];
+}
+
+/** How long what comes next takes where nothing was interrupted, in milliseconds. */
+async function timeUnharmed(ground: Ground, deed: Deed, next: Next): Promise<number> {
+  await ground.reset();
+  const startedAt = performance.now();
+  await ground.home.ok(argumentsOf(ground, deed, next));
+  return performance.now() - startedAt;
+}
+
+/** Holds a state that a command was interrupted in to the promise; returns what does not keep it. */
+export async function holdToPromise(ground: Ground, deed: Deed, next: Next): Promise<string[]> {
+  const { home } = ground;
+  const complaints: string[] = [];
+  const found = await list(home);
+  const before = stateOf(ground, deed, found);
+  if (before === null) complaints.push(`neither done nor undone: ${show(found)}`);
+
+  const startedAt = performance.now();
+  const result = await home.run(argumentsOf(ground, deed, next));
+  const tookMs = performance.now() - startedAt;
+  const expected = next === 'again' && before === 'after' ? deed.whenDone : 0;
+  if (result.status !== expected) complaints.push(`${next}: ${tell(result)}, not ${expected}`);
+
+  // Children of what was killed die on their own, a moment later.
+  await until('nothing left', () => inspectKernel(home.stateDir).length === 0).catch(() => {});
+  await home.verify().catch((error: Error) => complaints.push(error.message));
+  const now = await list(home);
+  const after = stateOf(
+    ground,
+    deed,
+    now.filter(({ name }) => name !== OTHER),
+  );
+  if (after === 'after' && deed.makes !== null)
+    complaints.push(...(await inspectContent(ground, deed.makes)));
+  if (after !== (next === 'again' ? 'after' : before)) complaints.push(`${next} left: ${show(now)}`);
+
+  // The machine may just have had much to do: the same command unharmed tells.
+  if (complaints.length === 0 && tookMs > CLEAN_UP_MS) {
+    const unharmedMs = await timeUnharmed(ground, deed, next);
+    if (tookMs > CLEAN_UP_MS + unharmedMs) {
+      complaints.push(`${next} took ${Math.round(tookMs)} ms, unharmed ${Math.round(unharmedMs)} ms`);
+    }
+  }
+  return complaints;
+}
+
+function show(images: readonly Listed[]): string {
+  return images.map(({ name, managed }) => `${name}${managed ? ' (managed)' : ''}`).join(', ');
+}
+
+export function tell({ status, stdout, stderr }: CliResult): string {
+  return `exit ${status}: ${(stdout + stderr).trim()}`;
+}
