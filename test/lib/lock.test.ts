@@ -250,7 +250,7 @@ describe('waiting', () => {
     await writer.said(/^inside/u);
     await expect(take(workspace, 100)).rejects.toMatchObject({
       code: 'busy',
-      message: expect.stringContaining('another program is writing to the registry'),
+      message: expect.stringContaining(`is writing to the registry (pid ${writer.pid})`),
     });
     await writer.ended;
     workspace.close();

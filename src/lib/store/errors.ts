@@ -51,13 +51,16 @@ export function isOutOfSpace(error: unknown): boolean {
   );
 }
 
-/** What SQLite reports, in this program's own errors; anything else is returned as it is. */
-export function storeError(error: unknown, path: string): unknown {
+/**
+ * What SQLite reports, in this program's own errors; anything else is returned as it is.
+ * @param writer who is writing to the database, where that is known
+ */
+export function storeError(error: unknown, path: string, writer: string | null = null): unknown {
   const code = sqliteCode(error);
   if (code === undefined) return error;
   const why = reason(error);
   if (isBusy(error)) {
-    return new BangerError('busy', `${path}: another program holds the database: ${why}`, {
+    return new BangerError('busy', `${path}: ${writer ?? 'another program holds the database'}: ${why}`, {
       hints: ['run the command again', 'banger operation list'],
       cause: error,
     });
