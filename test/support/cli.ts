@@ -211,7 +211,8 @@ export class Home {
   async remove(): Promise<void> {
     // What a test that failed did not wait for.
     for (const running of this.#running) {
-      running.kill('SIGKILL');
+      // The whole group: what a program like strace runs, and may have stopped, would stay.
+      process.kill(-running.pid, 'SIGKILL');
       await running.result.catch(() => {});
     }
     // An ordinary user's bootstrap leaves files of its subordinate ids, which only a mapped root may remove.

@@ -10,7 +10,7 @@ import { SEED, Seeded } from './seeded.ts';
 import { count, WHOLE } from './tally.ts';
 
 const PROCESSES = WHOLE ? 32 : 8;
-const DURATION_MS = WHOLE ? 60_000 : 12_000;
+const DURATION_MS = WHOLE ? 60_000 : 10_000;
 /** More than enough on a machine that has other things to do. */
 const TIMEOUT_MS = 300_000;
 /** Few, so that everybody is in everybody's way. */
