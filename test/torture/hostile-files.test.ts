@@ -86,7 +86,7 @@ async function refusal(
 }
 
 describe('where a file is expected', () => {
-  test.for(sample(KINDS, 3))(
+  test.for(sample(KINDS, 2))(
     '%s is refused at every flag, and in place of every file of an image',
     async (kind, { makeHome }) => {
       const home = await makeHome(account);

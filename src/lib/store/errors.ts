@@ -51,6 +51,9 @@ export function isOutOfSpace(error: unknown): boolean {
   );
 }
 
+/** What SQLite says of a schema that lacks something; it has no code for that. */
+const MISSING = /^no such (?:table|column)|^table \S+ has no column named/u;
+
 /**
  * What SQLite reports, in this program's own errors; anything else is returned as it is.
  * @param writer who is writing to the database, where that is known
@@ -65,7 +68,8 @@ export function storeError(error: unknown, path: string, writer: string | null =
       cause: error,
     });
   }
-  if (/^SQLITE_(CORRUPT|NOTADB)/u.test(code)) {
+  // Its version says which tables it has: without one of them it is as good as cut short.
+  if (/^SQLITE_(CORRUPT|NOTADB)/u.test(code) || (code === 'SQLITE_ERROR' && MISSING.test(why))) {
     return new BangerError('corrupt', `${path}: is damaged or not a database: ${why}`, {
       hints: ['banger doctor', `move it away and register your images again: mv '${path}' '${path}.damaged'`],
       cause: error,
