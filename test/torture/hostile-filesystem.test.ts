@@ -117,7 +117,7 @@ test('a damaged filesystem is refused, or comes out sound', async ({ makeHome })
   const summed = await makeGood(home, 'summed.ext4');
   for (const [index, good] of [plain, summed].entries()) {
     const victims = await Victims.make(home, good);
-    const damages = sample(await damagesOf(good, seeded, index === 0 ? 39 : 13), index === 0 ? 5 : 2);
+    const damages = sample(await damagesOf(good, seeded, index === 0 ? 39 : 13), index === 0 ? 4 : 1);
     for (const [at, damage] of damages.entries()) {
       await victims.asRootfs(damage, WHOLE ? ['promote', 'build'] : [at % 2 === 0 ? 'promote' : 'build']);
       if (WHOLE || at % 3 === 0) await victims.asWorkSeed(damage);
@@ -167,7 +167,7 @@ test('a file that claims 16 TiB is taken for what it is, in bounded time and mem
       },
     },
   ];
-  for (const claim of WHOLE ? claims : claims.slice(0, 2)) {
+  for (const claim of WHOLE ? claims : claims.slice(1, 2)) {
     await victims.asRootfs(claim, WHOLE ? ['promote', 'build'] : ['promote']);
     if (WHOLE) await victims.asWorkSeed(claim);
   }

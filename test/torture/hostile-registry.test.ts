@@ -77,7 +77,7 @@ const MISCHIEFS: readonly Mischief[] = [
     name: 'ours with other columns',
     apply: sh('sqlite3 "$0" "ALTER TABLE images RENAME COLUMN kernel_path TO core"'),
     listing: [0, 11],
-    changing: [11],
+    changing: [0, 11],
   },
   {
     name: 'ours without its lock row',

@@ -12,17 +12,15 @@ export interface CopiedDisk {
 }
 
 /**
- * Makes sure that the copy of a filesystem may be mounted and published: a journal that was not replayed is, and a
- * damaged one is refused. A sound one keeps every byte.
- * @returns what was mended with the journal
+ * Makes sure that the copy of a filesystem may be mounted and published: a journal that was not replayed is, what a boot
+ * would mend without asking is mended, anything worse is refused. A sound one keeps every byte.
+ * @returns what was mended
  * @throws BangerError `corrupt` naming the source, whose damage it is; `tool_failed`
  */
 export async function makeSound({ copy, source, signal }: CopiedDisk): Promise<Repair> {
   try {
-    const { needsRecovery, state } = readSuperblock(copy);
-    if (needsRecovery || state !== 'clean') return await recoverExt4(copy, { signal });
-    await checkExt4(copy, { signal });
-    return { repaired: [] };
+    if (await isSound(copy, signal)) return { repaired: [] };
+    return await recoverExt4(copy, { signal });
   } catch (error) {
     if (!(error instanceof BangerError) || error.code !== 'corrupt') throw error;
     // The copy is gone when this is read.
@@ -31,6 +29,18 @@ export async function makeSound({ copy, source, signal }: CopiedDisk): Promise<R
       details: { ...error.details, path: source },
       cause: error,
     });
+  }
+}
+
+async function isSound(copy: string, signal: AbortSignal): Promise<boolean> {
+  const { needsRecovery, state } = readSuperblock(copy);
+  if (needsRecovery || state !== 'clean') return false;
+  try {
+    await checkExt4(copy, { signal });
+    return true;
+  } catch (error) {
+    if (error instanceof BangerError && error.code === 'corrupt') return false;
+    throw error;
   }
 }
 
