@@ -62,10 +62,13 @@ class Slowness {
     sqlite.close();
   }
 
-  async end(): Promise<number> {
+  async end(): Promise<{ typical: number; worst: number }> {
     this.#stop.abort();
     await this.#measuring;
-    return median(this.#late) + 2 * median(this.#commits);
+    return {
+      typical: median(this.#late) + 2 * median(this.#commits),
+      worst: Math.max(...this.#late) + 2 * Math.max(...this.#commits),
+    };
   }
 }
 
@@ -73,29 +76,30 @@ describe('the lock', () => {
   // The promise is for an idle machine. In a run of tests it hardly ever is one: what the machine itself adds is measured
   // beside it, with the lock's own means, and granted on top.
   test('is handed over within 50 ms, as a rule', async ({ state }) => {
-    const rounds = WHOLE ? 300 : 25;
+    const rounds = WHOLE ? 300 : 20;
     const workers = [1, 2].map(() => state.start('hand-over', [String(rounds)]));
     for (const worker of workers) await worker.said(/^ready/u);
     const slowness = new Slowness(state.directory);
     for (const worker of workers) worker.tell('go');
     for (const worker of workers) expect((await worker.ended).output).toMatch(/^done$/mu);
-    const added = await slowness.end();
+    const { typical } = await slowness.end();
     const log = readFileSync(join(state.directory, 'handovers'), 'utf8');
     const handovers = handoversIn(log);
     expect(overlapsIn(log)).toEqual([]);
     expect(handovers.length).toBeGreaterThan(rounds);
     const took = median(handovers);
     count({ command: 'all', torment: 'crowd', tried: handovers.length, lost: 0 });
-    expect(took, `with ${added.toFixed(1)} ms of the machine's own`).toBeLessThan(HANDOVER_MS + added);
+    expect(took, `with ${typical.toFixed(1)} ms of the machine's own`).toBeLessThan(HANDOVER_MS + typical);
     await state.settle();
   });
 
   test('of a holder that is killed passes on within a second', async ({ state }) => {
-    const rounds = WHOLE ? 100 : 6;
+    const rounds = WHOLE ? 100 : 4;
     const begin = (): Worker => state.start('hold-lock', ['600000']);
     let holder = begin();
     await holder.said(/^held/u);
     const took: number[] = [];
+    const slowness = new Slowness(state.directory);
     for (let round = 0; round < rounds; round += 1) {
       const waiter = begin();
       await waiter.said(/^open/u);
@@ -111,8 +115,10 @@ describe('the lock', () => {
     holder.tell('end');
     await holder.ended;
     count({ command: 'all', torment: 'crowd', tried: rounds, lost: 0 });
-    // Each of them where nothing but this runs; as a rule where the machine is not ours alone.
-    expect(WHOLE ? Math.max(...took) : median(took)).toBeLessThan(DEAD_HOLDER_MS);
+    const { worst } = await slowness.end();
+    expect(Math.max(...took), `with ${worst.toFixed(1)} ms of the machine's own`).toBeLessThan(
+      DEAD_HOLDER_MS + worst,
+    );
     await state.settle();
   });
 

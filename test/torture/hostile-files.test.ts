@@ -100,7 +100,6 @@ describe('where a file is expected', () => {
         modules,
         'work-seed': join(home.directory, 'base/rootfs.ext4'),
       };
-      const given = Object.entries(flags).flatMap(([flag, path]) => [`--${flag}`, path]);
       const complaints: string[] = [];
       const refuse = async (command: string, args: readonly string[], allowed = [6]): Promise<void> =>
         void complaints.push(...(await refusal(home, command, args, allowed)));
@@ -160,7 +159,6 @@ describe('where a file is expected', () => {
         await home.ok(['image', 'delete', 'victim']);
         await rm(at(part), { recursive: true, force: true });
       }
-      expect(given.length).toBe(10);
       expect(complaints).toEqual([]);
     },
   );
