@@ -48,7 +48,10 @@ export async function acquireLock(
     options.signal.throwIfAborted();
     const outcome = store.tryWrite(() => attempt(store, layout, runId));
     if (outcome !== 'busy' && outcome.kind === 'taken') return held(store, layout, outcome.epoch);
-    const holder = (): string => describeHolder(outcome === 'busy' ? readLock(store) : outcome.state);
+    const holder = (): string =>
+      outcome === 'busy'
+        ? (store.describeWriter() ?? describeHolder(readLock(store)))
+        : describeHolder(outcome.state);
     const waited = performance.now() - startedAt;
     if (waited >= options.timeoutMs) throw notFree(holder(), options.timeoutMs);
     if (!told && waited >= TELL_AFTER_MS) {

@@ -174,7 +174,7 @@ describe.each(testAccounts())('as $label', (account) => {
     const home = await makeHome(account);
     await makeBase(home);
     const kernel = await home.write('other', fakeBzImage('7.0.1-other'));
-    const initrd = await home.write('initrd', 'an initrd');
+    const initrd = await home.write('initrd', '070701 an initrd');
     await makeModules(join(home.directory, 'several'), '7.0.1-other');
     await makeModules(join(home.directory, 'several'), '7.0.2-next');
     const image = await build(home, 'other', [
@@ -184,7 +184,7 @@ describe.each(testAccounts())('as $label', (account) => {
     ]);
     expect(image).toMatchObject({ kernel_version: '7.0.1-other' });
     expect(hashOf(image.kernel_path)).toBe(hashOf(kernel));
-    expect(readFileSync(image.initrd_path ?? '', 'utf8')).toBe('an initrd');
+    expect(readFileSync(image.initrd_path ?? '', 'utf8')).toBe('070701 an initrd');
     expect(readdirSync(image.modules_dir ?? '').sort()).toEqual(['7.0.1-other', '7.0.2-next']);
     expect(await listGuest(image.rootfs_path, '/lib/modules')).toEqual(['7.0.1-other', '7.0.2-next']);
     expect(

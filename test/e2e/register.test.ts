@@ -39,7 +39,7 @@ describe.each(testAccounts())('register as $label', (account) => {
   test('records absolute paths and what the kernel is, and leaves the files alone', async ({ makeHome }) => {
     const home = await makeHome(account);
     const { rootfs, kernel, modules } = await makeBootFiles(home);
-    const initrd = await home.write('initrd.img', 'initrd');
+    const initrd = await home.write('initrd.img', '070701');
     const before = await Promise.all([rootfs, kernel, initrd].map(identityOf));
     const { document } = await home.json<Shown>(
       [

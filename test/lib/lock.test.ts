@@ -6,6 +6,7 @@ import { CancelledError } from '../../src/lib/errors.ts';
 import { acquireLock } from '../../src/lib/lock.ts';
 import type { Workspace } from '../../src/lib/workspace.ts';
 import { type State, test } from './state.ts';
+import { overlapsIn } from './turns.ts';
 import type { Worker } from './worker.ts';
 
 const FOREVER = new AbortController().signal;
@@ -25,25 +26,6 @@ async function holder(state: State, prefix: readonly string[] = []): Promise<Wor
   return worker;
 }
 
-/** The lines `enter WHO EPOCH` and `leave WHO EPOCH` of all workers, in their order. */
-function overlaps(log: string, killed: ReadonlySet<string>): string[] {
-  const inside = new Set<string>();
-  const found: string[] = [];
-  for (const line of log.trim().split('\n')) {
-    const [event, who = ''] = line.split(' ');
-    if (event === 'leave') inside.delete(who);
-    else {
-      for (const other of inside) {
-        // One that was killed inside leaves no more; that it was dead is what its successor had to find out.
-        if (killed.has(other)) inside.delete(other);
-        else found.push(`${who} came in while ${other} was inside`);
-      }
-      inside.add(who);
-    }
-  }
-  return found;
-}
-
 describe('processes exclude each other', () => {
   test('over many short rounds', async ({ state }) => {
     const workers = Array.from({ length: 4 }, () => state.start('take-turns', ['25']));
@@ -52,7 +34,7 @@ describe('processes exclude each other', () => {
     for (const worker of workers) expect((await worker.ended).output).toMatch(/^done$/mu);
     const log = readFileSync(join(state.directory, 'turns'), 'utf8');
     expect(log.match(/^enter/gmu)).toHaveLength(100);
-    expect(overlaps(log, new Set())).toEqual([]);
+    expect(overlapsIn(log)).toEqual([]);
     await state.settle();
   });
 
@@ -88,7 +70,7 @@ describe('processes exclude each other', () => {
     }
     const log = readFileSync(join(state.directory, 'turns'), 'utf8');
     expect(log.match(/^enter/gmu)?.length).toBeGreaterThan(20);
-    expect(overlaps(log, killed)).toEqual([]);
+    expect(overlapsIn(log, killed)).toEqual([]);
     await state.settle();
   });
 });
@@ -250,7 +232,7 @@ describe('waiting', () => {
     await writer.said(/^inside/u);
     await expect(take(workspace, 100)).rejects.toMatchObject({
       code: 'busy',
-      message: expect.stringContaining('another program is writing to the registry'),
+      message: expect.stringContaining(`is writing to the registry (pid ${writer.pid})`),
     });
     await writer.ended;
     workspace.close();

@@ -219,7 +219,8 @@ export class Home {
   /** Ends what a test that failed did not wait for. */
   async stop(): Promise<void> {
     for (const running of this.#running) {
-      running.kill('SIGKILL');
+      // The whole group: what a program like strace runs, and may have stopped, would stay.
+      process.kill(-running.pid, 'SIGKILL');
       await running.result.catch(() => {});
     }
   }

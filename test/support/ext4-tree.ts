@@ -16,22 +16,34 @@ export interface Ext4Tree {
  * that depends on names alone; `-vv` names extended attributes too, the digest has their values.
  */
 const READ_SCRIPT = `
-mount -t ext4 -o ro,loop,noload -- "$1" "$2" && cd -- "$2" || exit 1
+mount -t ext4 -o ro,loop,noload -- "$1" "$2" && cd -- "$2/$3" || exit 1
+shift 3
 archive() {
   tar --create --format=pax --pax-option=exthdr.name=%d/%f,delete=atime,delete=ctime,delete=mtime \\
-    --sort=name --mtime=@0 --numeric-owner --xattrs '--xattrs-include=*' "$@" .
+    --sort=name --mtime=@0 --numeric-owner --xattrs '--xattrs-include=*' --anchored "$@" .
 }
-archive | tar --list -vv --numeric-owner --xattrs --quoting-style=escape | sed 's/ 1970-01-01 [0-9:]*//'
-archive | sha256sum
+archive "$@" | tar --list -vv --numeric-owner --xattrs --quoting-style=escape | sed 's/ 1970-01-01 [0-9:]*//'
+archive "$@" | sha256sum
 `;
 
+export interface TreeOptions {
+  /** The directory that is read (default: all). */
+  below?: string;
+  /** Names in that directory that are left out. */
+  without?: readonly string[];
+}
+
 /** Reads an ext4 image's tree through the kernel. Wants root and a loop device. */
-export async function readExt4Tree(image: string): Promise<Ext4Tree> {
+export async function readExt4Tree(
+  image: string,
+  { below = '.', without = [] }: TreeOptions = {},
+): Promise<Ext4Tree> {
   const mountpoint = await mkdtemp(join(tmpdir(), 'banger-tree-'));
   try {
     const { stdout } = await run('unshare', [
       ...['--mount', '--propagation', 'private'],
-      ...['sh', '-c', READ_SCRIPT, 'sh', image, mountpoint],
+      ...['sh', '-c', READ_SCRIPT, 'sh', image, mountpoint, below],
+      ...without.map((name) => `--exclude=./${name}`),
     ]);
     const lines = stdout.trimEnd().split('\n');
     return { digest: lines.pop()?.split(' ')[0] ?? '', listing: lines };

@@ -9,7 +9,7 @@ import { onDisk } from '../support/disk-home.ts';
 import type { MountedFilesystem } from '../support/loop-mount.ts';
 import { inspectKernel } from '../support/verifier-kernel.ts';
 import { mountExt4, mountXfs } from '../support/xfs.ts';
-import { SEED, seeded } from './seeded.ts';
+import { SEED, Seeded } from './seeded.ts';
 import { count, sample } from './tally.ts';
 
 // A filesystem that is shut down drops everything that was not synced, as a loss of power does. It does not reorder
@@ -49,13 +49,13 @@ const AT_RANDOM: Readonly<Record<Kind, number>> = {
 };
 const CUTS_SAMPLED = 4;
 
-function allMoments(random: () => number): Moment[] {
+function allMoments(chance: Seeded): Moment[] {
   const afterStages = (['build', 'promote'] as const).flatMap((kind) =>
     STAGES[kind].map((stage): Moment => ({ kind, stage })),
   );
   const inBetween = KINDS.flatMap((kind) =>
     // Some after the end: what was told must stay.
-    Array.from({ length: AT_RANDOM[kind] }, (): Moment => ({ kind, part: random() * 1.1 })),
+    Array.from({ length: AT_RANDOM[kind] }, (): Moment => ({ kind, part: chance.next() * 1.1 })),
   );
   return [...afterStages, ...inBetween];
 }
@@ -206,7 +206,7 @@ describe.runIf(root !== null)(`cutting the power, seed ${SEED}`, () => {
       const cuts = new PowerCuts(home, disk, base, workSeed);
       const spare = ['--rootfs', base.rootfs, '--kernel', base.kernel];
       await home.ok(['image', 'register', 'spare-0', ...spare]);
-      for (const moment of sample(allMoments(seeded(SEED)), CUTS_SAMPLED)) {
+      for (const moment of sample(allMoments(new Seeded(SEED)), CUTS_SAMPLED)) {
         const told = { command: `image ${moment.kind}`, torment: 'power cuts', tried: 1 } as const;
         try {
           await cuts.try(moment);

@@ -37,5 +37,5 @@ export function sample<T>(all: readonly T[], howMany: number): T[] {
   const stride = all.length / howMany;
   const shift = Number(process.env.BANGER_TORTURE_SEED ?? 0) % Math.ceil(stride);
   const chosen = Array.from({ length: howMany }, (_, index) => Math.floor(index * stride) + shift);
-  return chosen.flatMap((index) => all[Math.min(index, all.length - 1)] ?? []);
+  return chosen.flatMap((index) => all.slice(Math.min(index, all.length - 1)).slice(0, 1));
 }

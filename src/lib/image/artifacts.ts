@@ -57,11 +57,6 @@ export async function copyBootArtifacts(
     await cloneTree(bootSet.modules, join(stageDir, ARTIFACT_FILES.modules), signal);
 }
 
-/** The sidecar that records what was installed into a rootfs: `<rootfs>.packages.sha256`. */
-export function packagesSidecarOf(rootfs: string): string {
-  return `${rootfs}.packages.sha256`;
-}
-
 /**
  * Whether there is nothing under a name: not where something cannot be looked at. A name too long for the filesystem
  * can be nobody's.

@@ -9,9 +9,8 @@ import { insertImage } from '../store/images.ts';
 import type { ImageRow } from '../store/schema.ts';
 import { cloneFile } from '../system/clone.ts';
 import { syncPath, syncTree } from '../system/durable.ts';
-import { growExt4, type Repair, recoverExt4, repairAndPunch } from '../system/ext4.ts';
+import { growExt4, type Repair, repairAndPunch } from '../system/ext4.ts';
 import { openSandbox, type Sandbox } from '../system/sandbox.ts';
-import { readSuperblock } from '../system/superblock.ts';
 import type { Workspace } from '../workspace.ts';
 import { artifactColumns, type BootSet, bootSetOf, copyBootArtifacts, describeClone } from './artifacts.ts';
 import { checkBuild } from './build-requirements.ts';
@@ -26,6 +25,7 @@ import { choosePreset, type Preset } from './preset.ts';
 import { type Provisioning, runSteps } from './provision.ts';
 import type { MendOf } from './requirements.ts';
 import { seedSshStage } from './seed-ssh.ts';
+import { makeSound, tellRepair } from './sound-copy.ts';
 import { type ImagePlaces, placesFor } from './stage-directory.ts';
 import { makeWorkSeed } from './work-seed.ts';
 
@@ -74,6 +74,10 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
   let busybox = '';
   let presetPackages: readonly string[] = [];
   const { steps } = options;
+  const tell = (repair: Repair, note: (message: string) => void): void => {
+    for (const line of repair.repaired) log.write(`e2fsck: ${line}`);
+    tellRepair(repair, 'root filesystem', note);
+  };
 
   const resolveImage: Stage = {
     name: 'resolve_image',
@@ -93,11 +97,9 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
     },
   };
   const provision = async ({ signal, show, note }: StageContext): Promise<void> => {
-    const { needsRecovery, state } = readSuperblock(staged('rootfs'));
-    if (needsRecovery || state !== 'clean')
-      tellRepair(await recoverExt4(staged('rootfs'), { signal }), log, note);
-    if (options.size !== undefined)
-      tellRepair(await growExt4(staged('rootfs'), options.size, { signal }), log, note);
+    // A step would write into a damaged one wherever it says that there is room.
+    tell(await makeSound({ copy: staged('rootfs'), source: bootSet.rootfs, signal }), note);
+    if (options.size !== undefined) tell(await growExt4(staged('rootfs'), options.size, { signal }), note);
     sandbox = await openSandbox({
       image: staged('rootfs'),
       mountpoint,
@@ -161,7 +163,7 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
   const writeMetadata: Stage = {
     name: 'write_metadata',
     async run({ note }) {
-      if (checkedRootfs !== undefined) tellRepair(await checkedRootfs, log, note);
+      if (checkedRootfs !== undefined) tell(await checkedRootfs, note);
       const requested = steps.flatMap((step) => (step.kind === 'packages' ? step.names : []));
       await writeFile(staged('packages'), packagesDigest(presetPackages, requested, options.docker), {
         mode: 0o600,
@@ -189,13 +191,6 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
     ),
   );
   return image;
-}
-
-/** A base that was damaged is no error where e2fsck can mend it, but what it took away must not go unseen. */
-function tellRepair({ repaired }: Repair, log: BuildLog, note: (message: string) => void): void {
-  for (const line of repaired) log.write(`e2fsck: ${line}`);
-  const [first] = repaired;
-  if (first !== undefined) note(`the root filesystem was damaged; e2fsck mended it: ${first}`);
 }
 
 interface Reserved {

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BangerError, FaultList } from '../errors.ts';
 import { ARTIFACT_FILES } from '../layout.ts';
@@ -15,13 +15,14 @@ import {
   copyBootArtifacts,
   describeClone,
   isMissing,
-  packagesSidecarOf,
   pathsOf,
 } from './artifacts.ts';
 import { findImage } from './find.ts';
+import { readPackagesSidecar } from './packages-sidecar.ts';
 import { checkBootSet, type MendOf } from './requirements.ts';
 import { checkRoom } from './room.ts';
 import { seedSshStage } from './seed-ssh.ts';
+import { makeSound, tellRepair } from './sound-copy.ts';
 import { type ImagePlaces, placesFor } from './stage-directory.ts';
 
 export interface PromoteOptions {
@@ -39,6 +40,7 @@ export async function promoteImage(workspace: Workspace, options: PromoteOptions
   const { ref, progress, mendOf } = options;
   const candidate = findUnmanaged(workspace, ref);
   await checkSource(workspace, candidate, mendOf);
+  readPackagesSidecar(candidate.rootfs_path);
   const { operation, decided } = await Operation.begin(workspace, () => reserve(workspace, ref));
   const { image, places } = decided;
   const source = presentParts(image);
@@ -63,12 +65,18 @@ export async function promoteImage(workspace: Workspace, options: PromoteOptions
       identities = await identifyAll(source);
       await mkdir(places.stageDir, { mode: 0o700 });
       note(describeClone(await cloneFile(source.rootfs, staged('rootfs'), signal)));
+      tellRepair(
+        await makeSound({ copy: staged('rootfs'), source: source.rootfs, signal }),
+        'root filesystem',
+        note,
+      );
     },
   };
   const copyWorkSeed = (workSeed: string): Stage => ({
     name: 'copy_work_seed',
     async run({ signal, note }) {
       note(describeClone(await cloneFile(workSeed, staged('workSeed'), signal)));
+      tellRepair(await makeSound({ copy: staged('workSeed'), source: workSeed, signal }), 'work seed', note);
     },
   });
   const seedSsh = seedSshStage(workspace, staged('workSeed'), promoted);
@@ -82,8 +90,8 @@ export async function promoteImage(workspace: Workspace, options: PromoteOptions
     name: 'copy_boot_artifacts',
     async run({ signal }) {
       await copyBootArtifacts(source, places.stageDir, signal);
-      const sidecar = packagesSidecarOf(source.rootfs);
-      if (!isMissing(sidecar)) await cloneFile(sidecar, staged('packages'), signal);
+      const sidecar = readPackagesSidecar(source.rootfs);
+      if (sidecar !== null) await writeFile(staged('packages'), sidecar, { mode: 0o600 });
       // Each copy was compared with its source; this is for a set that was replaced between two of them.
       for (const [path, identity] of await identifyAll(source)) {
         if (identities.get(path) !== identity) throw sourceChanged(path);

@@ -3,6 +3,7 @@ import { access, type lstat, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BangerError, errnoOf, FaultList, messageOf } from '../errors.ts';
 import { identifyDisk } from '../system/disk-format.ts';
+import { identifyInitrd } from '../system/initrd-image.ts';
 import { identifyKernel, type KernelImage } from '../system/kernel-image.ts';
 import { oneLine } from '../text.ts';
 import type { ArtifactKind, BootSet } from './artifacts.ts';
@@ -141,8 +142,12 @@ async function checkKernel(faults: FaultList, path: string, mendOf: MendOf): Pro
 }
 
 async function checkInitrd(faults: FaultList, path: string, mendOf: MendOf): Promise<void> {
-  const found = await lookInto(faults, 'initrd', path, mendOf, stat);
-  if (found?.size === 0) faults.add(`initrd ${oneLine(path)} is empty`, mendOf('initrd'));
+  const initrd = await lookInto(faults, 'initrd', path, mendOf, identifyInitrd);
+  if (initrd === null || initrd.format !== 'unknown') return;
+  faults.add(
+    `initrd ${oneLine(path)} is ${initrd.description}, not a cpio archive, plain or compressed as kernels unpack it`,
+    mendOf('initrd'),
+  );
 }
 
 /** A tree of modules holds files, directories and links; anything else has no business there and may block a copy. */

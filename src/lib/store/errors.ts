@@ -66,8 +66,14 @@ function isShort(directory: string): boolean {
   }
 }
 
-/** What SQLite reports, in this program's own errors; anything else is returned as it is. */
-export function storeError(error: unknown, path: string): unknown {
+/** What SQLite says of a schema that lacks something; it has no code for that. */
+const MISSING = /^no such (?:table|column)|^table \S+ has no column named/u;
+
+/**
+ * What SQLite reports, in this program's own errors; anything else is returned as it is.
+ * @param writer who is writing to the database, where that is known
+ */
+export function storeError(error: unknown, path: string, writer: string | null = null): unknown {
   const code = sqliteCode(error);
   if (code === undefined) return error;
   const why = reason(error);
@@ -76,12 +82,13 @@ export function storeError(error: unknown, path: string): unknown {
   }
   // A read that could not begin for seconds, because of a lock that was never let go of (rescode, SQLITE_PROTOCOL).
   if (isBusy(error) || code === 'SQLITE_PROTOCOL') {
-    return new BangerError('busy', `${path}: another program holds the database: ${why}`, {
+    return new BangerError('busy', `${path}: ${writer ?? 'another program holds the database'}: ${why}`, {
       hints: ['run the command again', 'banger operation list'],
       cause: error,
     });
   }
-  if (/^SQLITE_(CORRUPT|NOTADB)/u.test(code)) {
+  // Its version says which tables it has: without one of them it is as good as cut short.
+  if (/^SQLITE_(CORRUPT|NOTADB)/u.test(code) || (code === 'SQLITE_ERROR' && MISSING.test(why))) {
     return new BangerError('corrupt', `${path}: is damaged or not a database: ${why}`, {
       hints: ['banger doctor', `move it away and register your images again: mv '${path}' '${path}.damaged'`],
       cause: error,

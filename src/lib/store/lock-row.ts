@@ -1,3 +1,4 @@
+import { BangerError } from '../errors.ts';
 import { sql } from './compiler.ts';
 import type { LockRow, RunRow } from './schema.ts';
 import type { Store } from './store.ts';
@@ -7,7 +8,11 @@ export type LockState = LockRow & { holder: RunRow | null };
 /** The lock row with the run that holds it, for judging and for messages. */
 export function readLock(store: Store): LockState {
   const row = store.get(sql.selectFrom('lock').selectAll());
-  if (row === undefined) throw new Error(`${store.path}: the lock row is missing`);
+  if (row === undefined) {
+    throw new BangerError('corrupt', `${store.path}: is damaged: its lock row is missing`, {
+      hints: ['banger doctor'],
+    });
+  }
   const holder =
     row.run_id === null ? null : store.get(sql.selectFrom('runs').selectAll().where('id', '=', row.run_id));
   return { ...row, holder: holder ?? null };

@@ -1,41 +1,71 @@
+import { statSync } from 'node:fs';
 import type Sqlite from 'better-sqlite3';
 import { BangerError, PreflightError } from '../errors.ts';
 import type { Layout } from '../layout.ts';
 import { isMissing } from '../system/filesystem.ts';
-import { isBusy, storeError } from './errors.ts';
+import { isBusy, sqliteCode, storeError } from './errors.ts';
 import { Reserve } from './reserve.ts';
+import { readResting } from './resting.ts';
 import { openSqlite } from './sqlite.ts';
 import { BUSY_TIMEOUT_MS, Store } from './store.ts';
 import { APPLICATION_ID, SCHEMA_VERSION } from './version.ts';
+import { describeWriter } from './writer.ts';
 
-/** Opens the registry for reading; null when there is none yet. Creates nothing but SQLite's own -wal and -shm. */
+/**
+ * Opens the registry for reading; null when there is none yet. Creates nothing but SQLite's own -wal and -shm, and where
+ * not even these can be made, nothing.
+ */
 export function openForReading(layout: Layout): Store | null {
-  if (isMissing(layout.database)) return null;
+  const { database } = layout;
+  if (isMissing(database)) return null;
+  refuseSpecialFile(database);
   const reserve = new Reserve(layout.reserve);
-  try {
-    return reserve.retryOnceWithout(() => {
-      const sqlite = openSqlite(layout.database, {
-        readonly: true,
-        fileMustExist: true,
-        timeout: BUSY_TIMEOUT_MS,
-      });
-      try {
-        const version = versionOf(sqlite, layout.database);
-        if (version === 0) {
-          sqlite.close();
-          return null;
-        }
-        if (version < SCHEMA_VERSION - 1) throw tooOldToRead(layout.database, version);
-        return new Store(layout.database, sqlite, reserve);
-      } catch (error) {
+  const open = (file: string | Buffer): Store | null => {
+    const sqlite = openSqlite(file, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
+    try {
+      const version = versionOf(sqlite, database);
+      if (version === 0) {
         sqlite.close();
-        throw error;
+        return null;
       }
-    });
+      if (version < SCHEMA_VERSION - 1) throw tooOldToRead(database, version);
+      return new Store(database, sqlite, reserve);
+    } catch (error) {
+      sqlite.close();
+      throw error;
+    }
+  };
+  try {
+    return reserve.retryOnceWithout(() => open(database));
   } catch (error) {
-    reserve.takeBack();
-    throw storeError(error, layout.database);
+    const whole = /^SQLITE_(CANTOPEN|READONLY)/u.test(sqliteCode(error) ?? '') ? readResting(database) : null;
+    if (whole === null) {
+      reserve.takeBack();
+      throw busyOr(error, database);
+    }
+    try {
+      return open(whole);
+    } catch (unreadable) {
+      throw storeError(unreadable, database);
+    }
   }
+}
+
+function busyOr(error: unknown, path: string): unknown {
+  return storeError(error, path, isBusy(error) ? describeWriter(undefined, path) : null);
+}
+
+/** SQLite would wait for the writer of a FIFO. */
+function refuseSpecialFile(path: string): void {
+  try {
+    if (statSync(path).isFile()) return;
+  } catch {
+    // Missing, or out of reach: SQLite says why.
+    return;
+  }
+  throw new PreflightError('registry', [
+    { message: `${path} is not a regular file`, mend: 'choose another place: --state-dir DIR' },
+  ]);
 }
 
 /**
@@ -44,6 +74,7 @@ export function openForReading(layout: Layout): Store | null {
  */
 export async function openForWriting(layout: Layout, isAlive: (runId: string) => boolean): Promise<Store> {
   const reserve = new Reserve(layout.reserve);
+  refuseSpecialFile(layout.database);
   let sqlite: Sqlite.Database | undefined;
   try {
     sqlite = reserve.retryOnceWithout(() => {
@@ -73,7 +104,7 @@ export async function openForWriting(layout: Layout, isAlive: (runId: string) =>
   } catch (error) {
     sqlite?.close();
     reserve.takeBack();
-    throw storeError(error, layout.database);
+    throw busyOr(error, layout.database);
   }
 }
 

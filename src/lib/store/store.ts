@@ -2,6 +2,7 @@ import type Sqlite from 'better-sqlite3';
 import type { Compilable, CompiledQuery } from 'kysely';
 import { isBusy, isBusyError, sqliteCode, storeError, UnknownCommitError } from './errors.ts';
 import type { Reserve } from './reserve.ts';
+import { describeWriter } from './writer.ts';
 
 /**
  * An open registry. Every call is synchronous; a transaction is a plain function, so nothing but SQL can be waited
@@ -70,13 +71,18 @@ export class Store {
   tryWrite<T>(change: () => T): T | 'busy' {
     this.#sqlite.pragma('busy_timeout = 0');
     try {
-      return this.write(change);
+      return this.#reserve.retryOnceWithout(() => this.#immediate(change));
     } catch (error) {
-      if (isBusyError(error)) return 'busy';
-      throw error;
+      if (isBusy(error) || isBusyError(error)) return 'busy';
+      throw storeError(error, this.path);
     } finally {
       this.#sqlite.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`);
     }
+  }
+
+  /** Who is writing to it just now, for a message; null where that cannot be told. */
+  describeWriter(): string | null {
+    return describeWriter(this.#sqlite, this.path);
   }
 
   close(): void {
@@ -119,7 +125,7 @@ export class Store {
     try {
       return use();
     } catch (error) {
-      throw storeError(error, this.path);
+      throw storeError(error, this.path, isBusy(error) ? this.describeWriter() : null);
     }
   }
 }

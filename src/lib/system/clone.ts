@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { type BigIntStats, chmodSync, constants, rmSync } from 'node:fs';
 import { copyFile, lstat, open, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -122,14 +122,22 @@ export async function identify(path: string): Promise<string> {
     const found = await stat(path, { bigint: true });
     if (!found.isDirectory()) return identityOf(found);
     const all = createHash('sha256').update(identityOf(found));
-    for (const name of (await readdir(path, { recursive: true })).sort()) {
-      all.update(`${name}\0`).update(identityOf(await lstat(join(path, name), { bigint: true })));
-    }
+    await addTree(all, path);
     return all.digest('hex');
   } catch (error) {
     const errno = errnoOf(error);
     if (errno === undefined) throw error;
     return errno;
+  }
+}
+
+/** Not readdir's own `recursive`: that goes through symbolic links, out of the tree and around in circles. */
+async function addTree(all: Hash, directory: string): Promise<void> {
+  const entries = await readdir(directory, { withFileTypes: true });
+  for (const entry of entries.sort((one, other) => (one.name < other.name ? -1 : 1))) {
+    const path = join(directory, entry.name);
+    all.update(`${entry.name}\0`).update(identityOf(await lstat(path, { bigint: true })));
+    if (entry.isDirectory()) await addTree(all, path);
   }
 }
 

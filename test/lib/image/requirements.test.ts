@@ -19,7 +19,7 @@ beforeAll(async () => {
   await run('mke2fs', ['-q', '-F', ...['-t', 'ext4'], at('rootfs'), '2M']);
   writeFileSync(at('kernel'), fakeBzImage());
   writeFileSync(at('empty'), '');
-  writeFileSync(at('initrd'), 'initrd');
+  writeFileSync(at('initrd'), '070701');
   for (const name of ['directory', 'modules/deep', 'odd-modules/deep'])
     mkdirSync(at(name), { recursive: true });
   writeFileSync(at('modules/deep/a.ko'), '');
@@ -94,10 +94,12 @@ describe('a boot set', () => {
   test.each<[keyof BootSet, string, string]>([
     ['rootfs', 'kernel', 'is a Linux kernel, not an ext4 filesystem'],
     ['rootfs', 'empty', 'is an empty file, not an ext4 filesystem'],
-    ['workSeed', 'initrd', 'is a file of unknown format, not an ext4 filesystem'],
+    ['workSeed', 'modules/deep/a.ko', 'is an empty file, not an ext4 filesystem'],
     ['kernel', 'rootfs', 'not an ELF vmlinux, a bzImage or an arm64 Image'],
     ['kernel', 'empty', 'not an ELF vmlinux, a bzImage or an arm64 Image'],
-    ['initrd', 'empty', 'is empty'],
+    ['initrd', 'empty', 'is an empty file, not a cpio archive'],
+    ['initrd', 'kernel', 'is a Linux kernel, not a cpio archive'],
+    ['initrd', 'rootfs', 'is an ext4 filesystem of 2 MiB, not a cpio archive'],
     ['modules', 'kernel', 'is not a directory'],
     ['modules', 'missing', 'does not exist'],
     ['modules', 'odd-modules', 'odd-modules/deep/fifo is neither a file, a directory nor a link'],

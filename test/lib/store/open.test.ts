@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, rename, symlink, truncate, writeFile } from 'node:fs/promises';
@@ -94,12 +95,40 @@ describe('reading', () => {
     expect(() => openForReading(state.layout)).toThrow(expect.objectContaining({ code: 'preflight_failed' }));
   });
 
-  test('on a read-only filesystem says so', async ({ state }) => {
+  /** What a process says that sees the state directory on a read-only filesystem. */
+  async function readOnly(state: State): Promise<string> {
+    const mount = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"';
+    const prefix = ['unshare', '--map-root-user', '--mount', 'sh', '-c', mount, state.directory];
+    return state.start('list-images', [], { prefix }).said(/^(?:error|no registry|\d+ images)/u);
+  }
+
+  test('works on a read-only filesystem', async ({ state }) => {
+    await makeRegistry(state, 300);
+    expect(readdirSync(state.directory)).not.toContain('banger.db-wal');
+    expect(await readOnly(state)).toBe('300 images');
+    expect(readdirSync(state.directory)).not.toContain('banger.db-wal');
+  });
+
+  test('works there too while others write to it, and sees what is not in the file yet', async ({
+    state,
+  }) => {
     await makeRegistry(state);
-    const readOnly = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"';
-    const prefix = ['unshare', '--map-root-user', '--mount', 'sh', '-c', readOnly, state.directory];
-    const worker = state.start('list-images', [], { prefix });
-    expect(await worker.said(/^error/u)).toMatch(/^error preflight_failed .*banger\.db/u);
+    const writer = await openForWriting(state.layout, nobody);
+    writer.write(() => insertImage(writer, imageRow()));
+    expect(await readOnly(state)).toBe('2 images');
+    writer.close();
+  });
+
+  test('never takes an older state for the newest: what is beside the file and cannot be had is told', async ({
+    state,
+  }) => {
+    await makeRegistry(state);
+    const writer = await openForWriting(state.layout, nobody);
+    writer.write(() => insertImage(writer, imageRow()));
+    const wal = readFileSync(`${state.layout.database}-wal`);
+    writer.close();
+    await writeFile(`${state.layout.database}-wal`, wal);
+    expect(await readOnly(state)).toMatch(/^error preflight_failed .*banger\.db/u);
   });
 });
 
@@ -173,6 +202,19 @@ describe('refused, and left as it is', () => {
     await writeFile(state.layout.database, 'x'.repeat(10_000));
     for (const error of await refusals(state)) expect(error).toMatchObject({ code: 'corrupt', exitCode: 11 });
     expect(readFileSync(state.layout.database, 'utf8')).toBe('x'.repeat(10_000));
+  });
+
+  test.for([
+    ['a FIFO', 'mkfifo "$0"'],
+    ['a directory', 'mkdir "$0"'],
+    ['a device', 'ln -s /dev/zero "$0"'],
+  ])('one that is %s, without waiting', { timeout: 10_000 }, async ([, make = ''], { state }) => {
+    await mkdir(state.directory, { recursive: true });
+    execFileSync('sh', ['-c', make, state.layout.database]);
+    for (const error of await refusals(state)) {
+      expect(error).toMatchObject({ exitCode: 6, message: expect.stringContaining('not a regular file') });
+    }
+    expect(readdirSync(state.directory)).toEqual(['banger.db']);
   });
 
   test('one that was cut short is damaged, wherever that shows', async ({ state }) => {

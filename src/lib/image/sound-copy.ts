@@ -1,0 +1,51 @@
+import { BangerError } from '../errors.ts';
+import { checkExt4, type Repair, recoverExt4 } from '../system/ext4.ts';
+import { readSuperblock } from '../system/superblock.ts';
+import { oneLine, shellWord } from '../text.ts';
+
+export interface CopiedDisk {
+  /** Ours to mend. */
+  copy: string;
+  /** The user's own, which the copy was made from. */
+  source: string;
+  signal: AbortSignal;
+}
+
+/**
+ * Makes sure that the copy of a filesystem may be mounted and published: a journal that was not replayed is, what a boot
+ * would mend without asking is mended, anything worse is refused. A sound one keeps every byte.
+ * @returns what was mended
+ * @throws BangerError `corrupt` naming the source, whose damage it is; `tool_failed`
+ */
+export async function makeSound({ copy, source, signal }: CopiedDisk): Promise<Repair> {
+  try {
+    if (await isSound(copy, signal)) return { repaired: [] };
+    return await recoverExt4(copy, { signal });
+  } catch (error) {
+    if (!(error instanceof BangerError) || error.code !== 'corrupt') throw error;
+    // The copy is gone when this is read.
+    throw new BangerError('corrupt', error.message.replaceAll(copy, oneLine(source)), {
+      hints: [`e2fsck -f ${shellWord(source)}`, 'then run the command again'],
+      details: { ...error.details, path: source },
+      cause: error,
+    });
+  }
+}
+
+async function isSound(copy: string, signal: AbortSignal): Promise<boolean> {
+  const { needsRecovery, state } = readSuperblock(copy);
+  if (needsRecovery || state !== 'clean') return false;
+  try {
+    await checkExt4(copy, { signal });
+    return true;
+  } catch (error) {
+    if (error instanceof BangerError && error.code === 'corrupt') return false;
+    throw error;
+  }
+}
+
+/** A filesystem that was mended is no error, but what was taken away must not go unseen. */
+export function tellRepair({ repaired }: Repair, what: string, note: (message: string) => void): void {
+  const [first] = repaired;
+  if (first !== undefined) note(`the ${what} was damaged; e2fsck mended it: ${first}`);
+}
