@@ -1,7 +1,7 @@
-import { rmSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { BangerError } from '../errors.ts';
 import { renameDurably, syncFile } from '../system/durable.ts';
+import { removeFile } from '../system/remove.ts';
 import { oneLine } from '../text.ts';
 import { APPLICATION_ID } from './version.ts';
 
@@ -42,7 +42,7 @@ export function migrate(
 /** Whole or not at all: made beside its name, synced, renamed. The caller's write lock keeps everybody else out. */
 function copyAside(path: string, copy: string): void {
   const partial = `${copy}.partial`;
-  rmSync(partial, { force: true });
+  removeFile(partial);
   // VACUUM works in no transaction, so not on the connection that has the lock.
   const reader = new Sqlite(path, { readonly: true, fileMustExist: true });
   try {
