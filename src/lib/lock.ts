@@ -1,4 +1,3 @@
-import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import lockfile from 'proper-lockfile';
 import { BangerError } from './errors.ts';
@@ -6,6 +5,7 @@ import type { Layout } from './layout.ts';
 import { isRunAlive } from './store/liveness.ts';
 import { clearLock, epochIs, type LockState, readLock, takeLock } from './store/lock-row.ts';
 import type { Store } from './store/store.ts';
+import { removeWhatIsThere } from './system/remove.ts';
 import { formatDuration, oneLine } from './text.ts';
 
 /** How often a waiter looks again, in milliseconds. */
@@ -69,7 +69,7 @@ function attempt(store: Store, layout: Layout, runId: string): Attempt {
   const state = readLock(store);
   if (state.run_id !== null && isRunAlive(layout.liveDir, state.run_id)) return { kind: 'held', state };
   // What a dead owner left, or a hand put there; no live owner has it.
-  rmSync(`${layout.lockTarget}.lock`, { recursive: true, force: true });
+  removeWhatIsThere(`${layout.lockTarget}.lock`);
   lockfile.lockSync(layout.lockTarget, { realpath: false, ...NEVER_STALE });
   return { kind: 'taken', epoch: takeLock(store, runId) };
 }
@@ -101,7 +101,7 @@ function removeLockDirectory(layout: Layout): void {
     lockfile.unlockSync(layout.lockTarget, { realpath: false });
   } catch {
     // It is no empty directory any more; what it is, is removed all the same, or that fails.
-    rmSync(`${layout.lockTarget}.lock`, { recursive: true, force: true });
+    removeWhatIsThere(`${layout.lockTarget}.lock`);
   }
 }
 

@@ -53,6 +53,7 @@ const PASSED_ON = [
 const SIGNAL_NUMBERS: Readonly<Record<string, number>> = {
   SIGHUP: 1,
   SIGINT: 2,
+  SIGBUS: 7,
   SIGKILL: 9,
   SIGPIPE: 13,
   SIGTERM: 15,

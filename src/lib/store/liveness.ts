@@ -1,10 +1,11 @@
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type Sqlite from 'better-sqlite3';
 import { errnoOf } from '../errors.ts';
 import { newId } from '../id.ts';
 import { isMissing } from '../system/filesystem.ts';
+import { removeFile } from '../system/remove.ts';
 import { sql } from './compiler.ts';
 import { isBusy, sqliteCode } from './errors.ts';
 import type { RunRow } from './schema.ts';
@@ -77,7 +78,7 @@ function liveLock(path: string): { take(): void; drop(): void } {
     },
     drop() {
       try {
-        rmSync(path, { force: true });
+        removeFile(path);
       } finally {
         held?.close();
       }
@@ -128,7 +129,7 @@ export function sweepDeadRuns(store: Store, liveDir: string): string[] {
   const candidates = new Set([...known, ...owners, ...files.map((name) => name.slice(0, -SUFFIX.length))]);
   return [...candidates].filter((id) => {
     if (isRunAlive(liveDir, id)) return false;
-    rmSync(livePath(liveDir, id), { force: true });
+    removeFile(livePath(liveDir, id));
     return true;
   });
 }

@@ -1,7 +1,7 @@
-import { rmSync } from 'node:fs';
 import type Sqlite from 'better-sqlite3';
 import { BangerError } from '../errors.ts';
 import { renameDurably, syncFile } from '../system/durable.ts';
+import { removeFile } from '../system/remove.ts';
 import { oneLine } from '../text.ts';
 import { openSqlite } from './sqlite.ts';
 import { APPLICATION_ID } from './version.ts';
@@ -43,7 +43,7 @@ export function migrate(
 /** Whole or not at all: made beside its name, synced, renamed. The caller's write lock keeps everybody else out. */
 function copyAside(path: string, copy: string): void {
   const partial = `${copy}.partial`;
-  rmSync(partial, { force: true });
+  removeFile(partial);
   // VACUUM works in no transaction, so not on the connection that has the lock.
   const reader = openSqlite(path, { readonly: true, fileMustExist: true });
   try {

@@ -67,7 +67,12 @@ export class Reserve {
   takeBack(): void {
     if (!this.#isOurs) return;
     this.#isOurs = false;
-    this.#make(this.#missing());
+    try {
+      this.#make(this.#missing());
+    } catch (error) {
+      // Not worth the result of a command: the next one that changes something makes it again.
+      if (errnoOf(error) === undefined) throw error;
+    }
   }
 
   #missing(): string[] {

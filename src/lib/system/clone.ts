@@ -1,5 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
-import { type BigIntStats, chmodSync, constants, rmSync } from 'node:fs';
+import { type BigIntStats, chmodSync, constants } from 'node:fs';
 import { copyFile, lstat, open, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -7,6 +7,7 @@ import { errnoOf, PreflightError } from '../errors.ts';
 import { oneLine } from '../text.ts';
 import { footprintOf } from './footprint.ts';
 import { run, toolFailed } from './process.ts';
+import { removeFile } from './remove.ts';
 import { nameFullDisk } from './room.ts';
 
 /** How a copy was made: by sharing extents, or byte by byte. */
@@ -22,7 +23,7 @@ export async function cloneFile(source: string, target: string, signal: AbortSig
   const outcome = await copyOnce(source, target, signal).catch((error: unknown) => ({ error }));
   // Why a copy failed matters less than that its source is being written to.
   if (!signal.aborted && (await identify(source)) !== before) {
-    rmSync(target, { force: true });
+    removeFile(target);
     throw sourceChanged(source);
   }
   if (typeof outcome === 'object') throw outcome.error;
