@@ -118,7 +118,7 @@ test('a damaged filesystem is refused, or comes out sound', async ({ makeHome })
   const outcomes = new Set<number>();
   for (const [index, good] of [plain, summed].entries()) {
     const victims = await Victims.make(home, good);
-    const damages = sample(await damagesOf(good, seeded, index === 0 ? 39 : 13), index === 0 ? 4 : 1);
+    const damages = sample(await damagesOf(good, seeded, index === 0 ? 39 : 13), index === 0 ? 3 : 1);
     for (const [at, damage] of damages.entries()) {
       await victims.asRootfs(damage, WHOLE ? ['promote', 'build'] : [at % 2 === 0 ? 'promote' : 'build']);
       if (WHOLE || at % 3 === 0) await victims.asWorkSeed(damage);

@@ -20,6 +20,22 @@ function signalAll(pids: readonly number[], signal: NodeJS.Signals): void {
   for (const pid of pids) process.kill(pid, signal);
 }
 
+/** Again and again: nsenter(1) and unshare(1) stop themselves once more when they wake to find their child stopped. */
+async function wakeAll<T>(pids: readonly number[], result: Promise<T>): Promise<T> {
+  const wake = (): void => {
+    for (const pid of pids) {
+      try {
+        process.kill(pid, 'SIGCONT');
+      } catch {
+        // It has ended.
+      }
+    }
+  };
+  wake();
+  const again = setInterval(wake, 200);
+  return result.finally(() => clearInterval(again));
+}
+
 async function namesOf(home: Home): Promise<string[]> {
   return (await home.ok(['image', 'list', '--quiet'])).trim().split('\n');
 }
@@ -62,8 +78,7 @@ describe.concurrent('a build that is stopped while its steps run', () => {
       await home.fails(4, ['image', 'rename', 'four', 'one']);
       await home.fails(5, ['image', 'delete', 'base']);
       expect(await namesOf(home)).toEqual(['base', 'four', 'two']);
-      signalAll(stopped, 'SIGCONT');
-      const { status, stderr } = await build.result;
+      const { status, stderr } = await wakeAll(stopped, build.result);
       expect(status, stderr).toBe(0);
       expect(await namesOf(home)).toEqual(['base', 'four', 'one', 'two']);
       await home.verify();
