@@ -12,6 +12,8 @@ export type Next = 'other' | 'again';
 const OTHER = 'other';
 /** How long the clean-up may take, beside the command's own work. */
 const CLEAN_UP_MS = 2000;
+/** How much more a machine may have had to do then than when the same command was timed unharmed. */
+const BURDEN = 2;
 
 function argumentsOf(ground: Ground, deed: Deed, next: Next): readonly string[] {
   return next === 'again' ? deed.args : ['image', 'register', OTHER, ...filesOf(ground.base)];
@@ -52,10 +54,13 @@ export async function holdToPromise(ground: Ground, deed: Deed, next: Next): Pro
     complaints.push(...(await inspectContent(ground, deed.makes)));
   if (after !== (next === 'again' ? 'after' : before)) complaints.push(`${next} left: ${show(now)}`);
 
-  // The machine may just have had much to do: the same command unharmed tells.
+  // The machine may have had much to do just then: the same command unharmed tells how much.
   if (complaints.length === 0 && tookMs > CLEAN_UP_MS) {
-    const unharmedMs = await timeUnharmed(ground, deed, next);
-    if (tookMs > CLEAN_UP_MS + unharmedMs) {
+    const unharmedMs = Math.max(
+      await timeUnharmed(ground, deed, next),
+      await timeUnharmed(ground, deed, next),
+    );
+    if (tookMs > CLEAN_UP_MS + BURDEN * unharmedMs) {
       complaints.push(`${next} took ${Math.round(tookMs)} ms, unharmed ${Math.round(unharmedMs)} ms`);
     }
   }
