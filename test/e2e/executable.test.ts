@@ -168,7 +168,10 @@ describe('the executable', () => {
     expect(await runBare(home, [banger, 'image', 'list'], { env })).toMatchObject({ status: 0, stderr: '' });
     const help = await runBare(home, [banger, 'image', '--help'], { env });
     expect(help.stdout).not.toMatch(/evil|6\.6\.6|\x1b\[31m/u);
-    expect(help.stdout).toBe((await runBare(home, [banger, 'image', '--help'])).stdout);
+    const theme = join(home.directory, '.config/banger/theme.json');
+    await rm(theme);
+    const plain = await runBare(home, [banger, 'image', '--help'], { env: { FORCE_COLOR: '1' } });
+    expect(help.stdout).toBe(plain.stdout);
   });
 
   test('tells what it is made of', async ({ makeHome }) => {

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, inject } from 'vitest';
+import { describe, expect, inject, vi } from 'vitest';
 import { run } from '../../../src/lib/system/process.ts';
 import { type Box, test } from '../../support/box.ts';
 import { testAccounts } from '../../support/cli.ts';
@@ -73,9 +73,12 @@ describe.each(testAccounts())('a sandbox of $label', (account) => {
     const box = await openBox(account);
     await box.ok('while :; do echo x >>/var/log/busy; done & echo kept >/etc/kept; sleep 0.1');
     // Once told, the holder collects what has ended: its own /proc shows it, what asks, and fuse2fs with its shell.
-    await box.ok('true');
-    const { stdout: left } = await box.tool('sh', ['-c', 'cat /proc/[0-9]*/stat']);
-    expect(left).not.toMatch(/\) Z /u);
+    const looks = { timeout: 5000, interval: 50 };
+    await vi.waitFor(async () => {
+      await box.ok('true');
+      const { stdout: left } = await box.tool('sh', ['-c', 'cat /proc/[0-9]*/stat']);
+      expect(left).not.toMatch(/\) Z /u);
+    }, looks);
     await box.close();
     await run('e2fsck', ['-fn', box.image]);
     const { stdout } = await run('debugfs', ['-R', 'cat /etc/kept', box.image]);
