@@ -1,4 +1,4 @@
-import { run } from '../../src/lib/system/process.ts';
+import { type ProcessResult, run } from '../../src/lib/system/process.ts';
 
 /** A file of an image, as debugfs finds it without a mount. */
 export interface GuestFile {
@@ -14,9 +14,16 @@ export interface GuestFile {
   xattrs: string[];
 }
 
+/** A pager, which it pipes through even without a terminal, may lose what it says. */
+const NO_PAGER = { DEBUGFS_PAGER: '__none__' };
+
+function debugfs(image: string, command: string): Promise<ProcessResult> {
+  return run('debugfs', ['-R', command, image], { env: NO_PAGER });
+}
+
 /** What there is under an absolute path of an ext4 image; null when there is nothing. Links are not followed. */
 export async function statGuest(image: string, path: string): Promise<GuestFile | null> {
-  const { stdout, stderr } = await run('debugfs', ['-R', `stat "${path}"`, image]);
+  const { stdout, stderr } = await debugfs(image, `stat "${path}"`);
   if (/File not found by ext2_lookup/u.test(stderr)) return null;
   const field = (pattern: RegExp): string => pattern.exec(stdout)?.[1] ?? '';
   return {
@@ -33,13 +40,13 @@ export async function statGuest(image: string, path: string): Promise<GuestFile 
 
 /** The content of a file of an ext4 image, as text. */
 export async function readGuest(image: string, path: string): Promise<string> {
-  const { stdout } = await run('debugfs', ['-R', `cat "${path}"`, image]);
+  const { stdout } = await debugfs(image, `cat "${path}"`);
   return stdout;
 }
 
 /** Names in a directory of an ext4 image, sorted, without `.` and `..`. */
 export async function listGuest(image: string, directory: string): Promise<string[]> {
-  const { stdout } = await run('debugfs', ['-R', `ls -p "${directory}"`, image]);
+  const { stdout } = await debugfs(image, `ls -p "${directory}"`);
   // /inode/mode/uid/gid/name/size/, and a name may have a newline in it
   const names = [...stdout.matchAll(/^\/\d+\/\d+\/\d+\/\d+\/([^/]+)\/\d*\/$/gmu)].map(
     ([, name = '']) => name,

@@ -1,7 +1,7 @@
-import { createHash, type Hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { type BigIntStats, chmodSync, constants } from 'node:fs';
-import { copyFile, lstat, open, readdir, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { copyFile, lstat, open, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errnoOf, PreflightError } from '../errors.ts';
 import { oneLine } from '../text.ts';
@@ -9,6 +9,7 @@ import { footprintOf } from './footprint.ts';
 import { run, toolFailed } from './process.ts';
 import { removeFile } from './remove.ts';
 import { nameFullDisk } from './room.ts';
+import { walkTree } from './tree.ts';
 
 /** How a copy was made: by sharing extents, or byte by byte. */
 export type CloneMethod = 'reflink' | 'copy';
@@ -123,22 +124,12 @@ export async function identify(path: string): Promise<string> {
     const found = await stat(path, { bigint: true });
     if (!found.isDirectory()) return identityOf(found);
     const all = createHash('sha256').update(identityOf(found));
-    await addTree(all, path);
+    for await (const { name, stats } of walkTree(path)) all.update(`${name}\0`).update(identityOf(stats));
     return all.digest('hex');
   } catch (error) {
     const errno = errnoOf(error);
     if (errno === undefined) throw error;
     return errno;
-  }
-}
-
-/** Not readdir's own `recursive`: that goes through symbolic links, out of the tree and around in circles. */
-async function addTree(all: Hash, directory: string): Promise<void> {
-  const entries = await readdir(directory, { withFileTypes: true });
-  for (const entry of entries.sort((one, other) => (one.name < other.name ? -1 : 1))) {
-    const path = join(directory, entry.name);
-    all.update(`${entry.name}\0`).update(identityOf(await lstat(path, { bigint: true })));
-    if (entry.isDirectory()) await addTree(all, path);
   }
 }
 

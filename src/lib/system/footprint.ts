@@ -1,9 +1,9 @@
-import type { Stats } from 'node:fs';
-import { lstat, readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import type { BigIntStats, Stats } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { filesystemOf } from './filesystem.ts';
 import { run } from './process.ts';
 import type { Room } from './room.ts';
+import { walkTree } from './tree.ts';
 
 /** What st_blocks counts in (stat(3type)). */
 const SECTOR = 512;
@@ -18,20 +18,20 @@ export async function footprintOf(path: string): Promise<Room> {
   const found = await stat(path);
   if (!found.isDirectory()) return { bytes: bytesOf(path, found), inodes: 1 };
   const room: Room = { bytes: 0, inodes: 1 };
-  const linked = new Set<number>();
-  for (const name of await readdir(path, { recursive: true })) {
-    const entry = await lstat(join(path, name));
-    if (linked.has(entry.ino)) continue;
-    if (entry.nlink > 1 && !entry.isDirectory()) linked.add(entry.ino);
+  const linked = new Set<bigint>();
+  for await (const { stats } of walkTree(path)) {
+    if (linked.has(stats.ino)) continue;
+    if (stats.nlink > 1n && !stats.isDirectory()) linked.add(stats.ino);
     room.inodes += 1;
-    if (entry.isFile()) room.bytes += bytesOf(path, entry);
+    if (stats.isFile()) room.bytes += bytesOf(path, stats);
   }
   return room;
 }
 
 /** Not more than the size: XFS allocates ahead of what is written. */
-function bytesOf(path: string, { blocks, size }: Stats): number {
-  return TELLING_HOLES.includes(filesystemOf(path).name) ? Math.min(blocks * SECTOR, size) : 0;
+function bytesOf(path: string, { blocks, size }: Pick<Stats | BigIntStats, 'blocks' | 'size'>): number {
+  if (!TELLING_HOLES.includes(filesystemOf(path).name)) return 0;
+  return Math.min(Number(blocks) * SECTOR, Number(size));
 }
 
 /**
