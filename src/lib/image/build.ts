@@ -98,7 +98,8 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
   };
   const provision = async ({ signal, show, note }: StageContext): Promise<void> => {
     // A step would write into a damaged one wherever it says that there is room.
-    tell(await makeSound({ copy: staged('rootfs'), source: bootSet.rootfs, signal }), note);
+    const rootfs = { copy: staged('rootfs'), source: bootSet.rootfs, wasChecked: base.managed === 1 };
+    tell(await makeSound({ ...rootfs, signal }), note);
     if (options.size !== undefined) tell(await growExt4(staged('rootfs'), options.size, { signal }), note);
     sandbox = await openSandbox({
       image: staged('rootfs'),
