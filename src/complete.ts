@@ -1,7 +1,6 @@
 import { complete, type KnownCommand } from './lib/completion/complete.ts';
 import { loadConfig } from './lib/config.ts';
 import { layoutOf } from './lib/layout.ts';
-import { keepAddonIn } from './lib/store/addon.ts';
 import type { Named } from './lib/store/names.ts';
 
 /**
@@ -16,7 +15,6 @@ export async function answerShell(
   let names: (named: Named) => string[] = () => [];
   try {
     const config = await loadConfig({ stateDir });
-    keepAddonIn(config.cacheDir);
     const { readNames } = await import('./lib/store/names.ts');
     names = (named) => readNames(layoutOf(config.stateDir), named);
   } catch {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { messageOf, PreflightError } from './lib/errors.ts';
 import { loadAddonWith, type SqliteAddon } from './lib/store/addon.ts';
@@ -25,10 +25,10 @@ export async function runExecutable(data: ProgramData, cargo: Cargo): Promise<vo
  * A shared object can only be loaded from a file. The cache keeps it; where that cannot be written, or what is in it not
  * be executed, a directory that lasts as long as the session, and at last one that does not outlive the loading.
  */
-function loadAddon({ addonName, addon }: Cargo, cacheDir: string | undefined): SqliteAddon {
+function loadAddon({ addonName, addon }: Cargo, cacheDir: string): SqliteAddon {
   const passing = join(tmpdir(), `banger-${process.geteuid?.() ?? 0}-${randomBytes(6).toString('hex')}`);
   const places = [
-    cacheDir ?? join(homedir(), '.cache', 'banger'),
+    cacheDir,
     ...(process.env.XDG_RUNTIME_DIR?.startsWith('/') ? [join(process.env.XDG_RUNTIME_DIR, 'banger')] : []),
     passing,
   ];

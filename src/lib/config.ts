@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { BangerError, errnoOf, messageOf, PreflightError } from './errors.ts';
+import { keepAddonIn } from './store/addon.ts';
 import { oneLine } from './text.ts';
 
 /** What a user may set once instead of on every command line. */
@@ -93,7 +94,7 @@ export async function loadConfig(
   const fromFile = (key: Key): string | undefined =>
     file[key] === undefined ? undefined : resolve(dirname(path), expandHome(file[key], env));
   const set = (value: string | undefined): string | undefined => (value ? resolve(value) : undefined);
-  return {
+  const config = {
     path,
     stateDir:
       set(flags.stateDir) ??
@@ -107,4 +108,7 @@ export async function loadConfig(
     sshKeyPath:
       fromFile('ssh_key_path') ?? join(xdgDir(env, 'XDG_CONFIG_HOME', '.config'), 'banger', 'id_ed25519'),
   };
+  // Before anything can open a database, whatever command it is.
+  keepAddonIn(config.cacheDir);
+  return config;
 }

@@ -1,3 +1,4 @@
+import { loadConfig } from './config.ts';
 import { sqliteVersion } from './store/sqlite.ts';
 import { findTool, toolVersion } from './system/preflight.ts';
 import { formatPairs } from './table.ts';
@@ -18,6 +19,8 @@ export interface Versions {
 }
 
 export async function versionsOf(version: string): Promise<Versions> {
+  // It says where SQLite may be unpacked.
+  await loadConfig({});
   return {
     version,
     commit: typeof BANGER_COMMIT === 'undefined' ? null : BANGER_COMMIT,

@@ -4,7 +4,6 @@ import { errnoOf, FaultList, messageOf, PreflightError } from './errors.ts';
 import { type Layout, layoutOf } from './layout.ts';
 import type { HeldLock } from './lock.ts';
 import type { Leftover } from './recovery.ts';
-import { keepAddonIn } from './store/addon.ts';
 import type { Run } from './store/liveness.ts';
 import { openForReading, openForWriting } from './store/open.ts';
 import type { Store } from './store/store.ts';
@@ -95,14 +94,8 @@ function checkStateDir(stateDir: string): void {
   faults.throwIfAny('state directory');
 }
 
-async function readConfig(flags: Pick<WorkspaceFlags, 'stateDir'>): Promise<Config> {
-  const config = await loadConfig(flags);
-  keepAddonIn(config.cacheDir);
-  return config;
-}
-
 export async function openReadings(flags: Pick<WorkspaceFlags, 'stateDir'>): Promise<Readings> {
-  const config = await readConfig(flags);
+  const config = await loadConfig(flags);
   checkStateDir(config.stateDir);
   const layout = layoutOf(config.stateDir);
   return { config, layout, store: openForReading(layout) };
@@ -115,7 +108,7 @@ export async function openReadings(flags: Pick<WorkspaceFlags, 'stateDir'>): Pro
 export async function openForMark(
   flags: Pick<WorkspaceFlags, 'stateDir'>,
 ): Promise<{ layout: Layout; store: Store | null }> {
-  const config = await readConfig(flags);
+  const config = await loadConfig(flags);
   checkStateDir(config.stateDir);
   const layout = layoutOf(config.stateDir);
   if (isMissing(layout.database)) return { layout, store: null };
@@ -132,7 +125,7 @@ export interface WorkspaceContext {
 
 /** Opens everything a command that changes things needs, making the state directory (0700) on first use. */
 export async function openWorkspace(flags: WorkspaceFlags, context: WorkspaceContext): Promise<Workspace> {
-  const config = await readConfig(flags);
+  const config = await loadConfig(flags);
   checkStateDir(config.stateDir);
   const layout = layoutOf(config.stateDir);
   for (const directory of [layout.stateDir, layout.liveDir, layout.imagesDir, layout.logDir, layout.vmsDir]) {

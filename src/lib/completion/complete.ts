@@ -1,3 +1,4 @@
+import { SORT_KEYS } from '../image/sort-keys.ts';
 import type { Named } from '../store/names.ts';
 
 /** As much of a flag, an argument and a command as completion wants; oclif.manifest.json has all of it. */
@@ -26,7 +27,6 @@ export interface Completion {
 
 export type NamesOf = (named: Named) => string[];
 
-const KEYS_OF_SORT = ['name', 'created', 'size', 'virtual', 'kernel'];
 const NOTHING: Completion = { words: [], files: 'none' };
 
 /**
@@ -98,7 +98,7 @@ function flagWaiting(rest: readonly string[], flags: readonly KnownFlag[]): Know
 function valuesOf({ name, options, helpValue }: KnownFlag, current: string, namesOf: NamesOf): Completion {
   if (options !== undefined) return startingWith(options, current);
   if (name === 'sort') {
-    return startingWith([...KEYS_OF_SORT, ...KEYS_OF_SORT.map((key) => `-${key}`)], current);
+    return startingWith([...SORT_KEYS, ...SORT_KEYS.map((key) => `-${key}`)], current);
   }
   switch (helpValue) {
     case 'REF':

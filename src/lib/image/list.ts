@@ -8,6 +8,7 @@ import type { ImageRow } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import type { Readings } from '../workspace.ts';
 import { type ImageJson, imageJson, sizeOf } from './listing.ts';
+import { SORT_KEYS, type SortKey } from './sort-keys.ts';
 
 /** One line of the list: the row, what its disks take (null: a file is missing), and who needs it. */
 export type ListedImage = ImageJson & {
@@ -40,7 +41,7 @@ const FILTERS: Readonly<Record<string, ValueOf>> = {
 
 const YES_OR_NO: ReadonlySet<string> = new Set(['managed', 'docker', 'in_use']);
 
-const SORTS: Readonly<Record<string, ValueOf>> = {
+const SORTS: Readonly<Record<SortKey, ValueOf>> = {
   name: (image) => image.name,
   created: (image) => image.created_at,
   size: (image) => image.allocated_bytes,
@@ -49,7 +50,6 @@ const SORTS: Readonly<Record<string, ValueOf>> = {
 };
 
 const FILTER_KEYS = Object.keys(FILTERS);
-const SORT_KEYS = Object.keys(SORTS);
 
 /** `constructor` is no key. */
 function ownValue(of: Readonly<Record<string, ValueOf>>, key: string): ValueOf | undefined {

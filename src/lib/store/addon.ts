@@ -2,7 +2,7 @@
 export type SqliteAddon = object;
 
 /** Loads the addon; what has to be unpacked for it goes to `cacheDir` first of all. */
-export type AddonLoader = (cacheDir: string | undefined) => SqliteAddon;
+export type AddonLoader = (cacheDir: string) => SqliteAddon;
 
 let loader: AddonLoader | undefined;
 let directory: string | undefined;
@@ -20,6 +20,8 @@ export function keepAddonIn(cacheDir: string): void {
 
 /** The addon; null where better-sqlite3 finds its own. */
 export function sqliteAddon(): SqliteAddon | null {
-  loaded ??= loader?.(directory);
-  return loaded ?? null;
+  if (loader === undefined) return null;
+  if (directory === undefined) throw new Error('the configuration is read before a database is opened');
+  loaded ??= loader(directory);
+  return loaded;
 }

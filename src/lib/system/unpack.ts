@@ -1,17 +1,7 @@
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  fsyncSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
-import { dirname, join } from 'node:path';
-import { errnoOf } from '../errors.ts';
+import { closeSync, constants, fsyncSync, lstatSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { errnoOf, PreflightError } from '../errors.ts';
+import { makePrivateDirectory } from './private-directory.ts';
 
 /** Something that others may have a hand in is not used, and not mended either. */
 const OTHERS_MAY_WRITE = 0o022;
@@ -23,28 +13,26 @@ const OTHERS_MAY_WRITE = 0o022;
  * @returns its path, or null where it cannot be, or where somebody else may change what is there
  */
 export function unpackPrivately(directory: string, name: string, content: Uint8Array): string | null {
+  const path = join(directory, name);
   try {
-    makeOwnDirectory(directory);
-    const path = join(directory, name);
-    if (!isOwnFile(path, content.length)) write(path, content);
+    if (isOwnDirectory(directory) && isOwnFile(path, content.length)) return path;
+    makePrivateDirectory(directory);
+    if (!isOwnDirectory(directory)) return null;
+    write(path, content);
     return isOwnFile(path, content.length) ? path : null;
   } catch (error) {
-    if (errnoOf(error) === undefined) throw error;
+    if (errnoOf(error) === undefined && !(error instanceof PreflightError)) throw error;
     return null;
   }
 }
 
-function makeOwnDirectory(directory: string): void {
-  mkdirSync(dirname(directory), { recursive: true, mode: 0o700 });
-  try {
-    mkdirSync(directory, { mode: 0o700 });
-  } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw error;
-  }
-  const { uid, mode } = lstatSync(directory);
-  const isDirectory = (mode & constants.S_IFMT) === constants.S_IFDIR;
-  if (isDirectory && uid === process.geteuid?.() && (mode & OTHERS_MAY_WRITE) === 0) return;
-  throw Object.assign(new Error(`${directory} is not ours alone`), { code: 'EPERM' });
+function isOwnDirectory(directory: string): boolean {
+  const found = lstatSync(directory, { throwIfNoEntry: false });
+  return (
+    found?.isDirectory() === true &&
+    found.uid === process.geteuid?.() &&
+    (found.mode & OTHERS_MAY_WRITE) === 0
+  );
 }
 
 function isOwnFile(path: string, length: number): boolean {
@@ -66,7 +54,6 @@ function write(path: string, content: Uint8Array): void {
     for (let written = 0; written < content.length; ) written += writeSync(file, content, written);
     // A name without its content after a loss of power would be taken for it.
     fsyncSync(file);
-    if (fstatSync(file).size !== content.length) throw new Error(`${aside} was written to by another`);
     renameSync(aside, path);
   } catch (error) {
     rmSync(aside, { force: true });
