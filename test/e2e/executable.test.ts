@@ -177,7 +177,17 @@ describe('the executable', () => {
   test('tells what it is made of', async ({ makeHome }) => {
     const home = await makeHome(user);
     const banger = await install(home);
-    const { stdout } = await runBare(home, [banger, 'version', '--verbose', '--json']);
+    const own = join(home.directory, 'own-cache');
+    const { stdout } = await runBare(home, [banger, 'version', '--verbose', '--json'], {
+      env: { BANGER_CACHE_DIR: own },
+    });
+    expect(readdirSync(own)).toHaveLength(1);
+    expect(existsSync(join(home.directory, '.cache'))).toBe(false);
+    // A place where directories exist and refuse new entries with ENOENT.
+    const nowhere = { BANGER_CACHE_DIR: '/proc/nowhere/cache' };
+    expect(await runBare(home, [banger, 'version', '--verbose'], { env: nowhere })).toMatchObject({
+      status: 0,
+    });
     const { exitCode, stdout: head } = await run(
       'git',
       ['-C', REPOSITORY, '-c', `safe.directory=${REPOSITORY}`, 'rev-parse', 'HEAD'],
