@@ -2,7 +2,13 @@
 'use strict';
 const { readFileSync, writeFileSync } = require('node:fs');
 const { join } = require('node:path');
+const { setFlagsFromString } = require('node:v8');
 const { Script } = require('node:vm');
+
+// What V8 notes of a function that it compiles further, or throws away unused, depends on the clock, and ends up in the
+// cache: two builds of one commit differed in it. The cache holds the flags too, so they are put back before it is made.
+const TIERS = ['sparkplug', 'maglev', 'opt', 'flush-bytecode'];
+for (const tier of TIERS) setFlagsFromString(`--no-${tier}`);
 
 const [work, ...chunks] = process.argv.splice(2);
 const scripts = new Map(
@@ -30,6 +36,7 @@ const addon = join(work, 'better_sqlite3.node');
 load('./entry.js')
   .start({ addonName: 'better_sqlite3.node', addon: () => readFileSync(addon) })
   .then(() => {
+    for (const tier of TIERS) setFlagsFromString(`--${tier}`);
     for (const [name, script] of scripts)
       writeFileSync(join(work, `${name}.cache`), script.createCachedData());
   });
