@@ -23,7 +23,8 @@ async function expectUndone(home: Home, state = 'cancelled'): Promise<void> {
 async function untilGone(pid: number): Promise<void> {
   for (let tries = 0; existsSync(`/proc/${pid}/exe`); tries += 1) {
     if (tries > 1000) throw new Error(`process ${pid} is still there`);
-    await sleep(20);
+    // Not longer: it may be done by then.
+    await sleep(3);
   }
 }
 
@@ -70,7 +71,8 @@ describe('a signal', () => {
     const promote = home.start(PROMOTE, { env: cp.env });
     await cp.called();
     promote.kill('SIGTERM');
-    await sleep(20);
+    // Not longer: it may be done by then.
+    await sleep(3);
     promote.kill('SIGTERM');
     expect((await promote.result).status).toBe(143);
     await expectUndone(home);

@@ -95,10 +95,10 @@ function lifeline(): string {
 }
 
 /** The newest pieces of a stream, within KEEP_BYTES; zx would keep them all. */
-function boundedStore(): string[] {
+function boundedStore(): Buffer[] {
   let kept = 0;
-  const store: string[] = [];
-  store.push = (...pieces: string[]): number => {
+  const store: Buffer[] = [];
+  store.push = (...pieces: Buffer[]): number => {
     for (const piece of pieces) {
       Array.prototype.push.call(store, piece);
       kept += piece.length;
@@ -139,6 +139,7 @@ export async function start(
   const { signal, onLine } = options;
   signal?.throwIfAborted();
   const { $ } = await import('zx/core');
+  const [stdout, stderr] = [boundedStore(), boundedStore()];
   const startedAt = performance.now();
   const command = $({
     shell: '/bin/sh',
@@ -152,7 +153,7 @@ export async function start(
     preferLocal: false,
     env: toolEnvironment(options.env),
     stdio: [options.stdin === 'pipe' ? 'pipe' : 'ignore', 'pipe', 'pipe'],
-    store: { stdout: boundedStore(), stderr: boundedStore(), stdall: { push: () => 0, length: 0 } as never },
+    store: { stdout, stderr, stdall: { push: () => 0, length: 0 } as never },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
   const running = command`${[file, ...args]}`;
@@ -191,8 +192,9 @@ export async function start(
     if (signal?.aborted) kill('SIGKILL');
     return {
       exitCode: output.exitCode ?? 128 + (SIGNAL_NUMBERS[output.signal ?? ''] ?? 0),
-      stdout: output.stdout,
-      stderr: output.stderr,
+      // zx would decode each piece by itself, though a character may lie in two of them.
+      stdout: Buffer.concat(stdout).toString(),
+      stderr: Buffer.concat(stderr).toString(),
       durationMs: performance.now() - startedAt,
     };
   })();
