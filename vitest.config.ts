@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
+import { LongestFirst } from './test/support/longest-first.ts';
 
 const SERIAL = 'test/**/*.serial.test.ts';
 /** Tests that choose themselves what they run. */
@@ -13,7 +14,6 @@ type Form = 'script' | 'executable';
 function project(
   name: string,
   include: string[],
-  groupOrder: number,
   { form = 'script', exclude = [SERIAL] }: { form?: Form; exclude?: string[] } = {},
 ): TestProjectInlineConfiguration {
   return {
@@ -24,7 +24,8 @@ function project(
       provide: { form },
       pool: 'forks',
       maxWorkers: name === 'serial' ? 1 : WORKERS,
-      sequence: { groupOrder },
+      // The serial ones when all others are done.
+      sequence: { groupOrder: name === 'serial' ? 1 : 0 },
       // A torture test tries hundreds of things in a row; alone, for hours.
       testTimeout:
         name === 'torture' ? (process.env.BANGER_TORTURE === 'whole' ? 12 * 3_600_000 : 300_000) : 60_000,
@@ -38,17 +39,18 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     reporters: ['default', './test/support/count-reporter.ts'],
     teardownTimeout: 30_000,
+    sequence: { sequencer: LongestFirst },
     projects: [
-      project('house', ['test/house/**/*.test.ts'], 1),
-      project('lib', ['test/lib/**/*.test.ts', 'test/support/**/*.test.ts'], 2),
-      project('e2e', ['test/e2e/**/*.test.ts'], 3),
-      project('executable', ['test/e2e/**/*.test.ts'], 4, {
+      project('house', ['test/house/**/*.test.ts']),
+      project('lib', ['test/lib/**/*.test.ts', 'test/support/**/*.test.ts']),
+      project('e2e', ['test/e2e/**/*.test.ts']),
+      project('executable', ['test/e2e/**/*.test.ts'], {
         form: 'executable',
         exclude: [SERIAL, ...OF_ONE_FORM],
       }),
       // Whatever needs the machine for itself: it measures time, or counts what the whole machine has mounted.
-      project('serial', [SERIAL], 5, { exclude: [] }),
-      project('torture', ['test/torture/**/*.test.ts'], 6),
+      project('serial', [SERIAL], { exclude: [] }),
+      project('torture', ['test/torture/**/*.test.ts']),
     ],
   },
 });
