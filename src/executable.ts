@@ -1,5 +1,4 @@
-import { randomBytes } from 'node:crypto';
-import { rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { messageOf, PreflightError } from './lib/errors.ts';
@@ -26,33 +25,29 @@ export async function runExecutable(data: ProgramData, cargo: Cargo): Promise<vo
  * be executed, a directory that lasts as long as the session, and at last one that does not outlive the loading.
  */
 function loadAddon({ addonName, addon }: Cargo, cacheDir: string): SqliteAddon {
-  const passing = join(tmpdir(), `banger-${process.geteuid?.() ?? 0}-${randomBytes(6).toString('hex')}`);
-  const places = [
-    cacheDir,
-    ...(process.env.XDG_RUNTIME_DIR?.startsWith('/') ? [join(process.env.XDG_RUNTIME_DIR, 'banger')] : []),
-    passing,
-  ];
+  const session = process.env.XDG_RUNTIME_DIR;
   const refusals: string[] = [];
-  try {
-    const content = addon();
-    for (const place of places) {
-      const path = unpackPrivately(place, addonName, content);
-      if (path === null) {
-        refusals.push(`${place} cannot be written, or is not this user's alone`);
-        continue;
-      }
-      try {
-        const loaded: { exports: SqliteAddon } = { exports: {} };
-        process.dlopen(loaded, path);
-        return loaded.exports;
-      } catch (error) {
-        // Mounted noexec, most likely.
-        refusals.push(messageOf(error));
-      }
+  const loadFrom = (place: string): SqliteAddon | null => {
+    const path = unpackPrivately(place, addonName, addon());
+    if (path === null) {
+      refusals.push(`${place} cannot be written, or is not this user's alone`);
+      return null;
     }
-  } finally {
-    rmSync(passing, { recursive: true, force: true });
-  }
+    try {
+      const loaded: { exports: SqliteAddon } = { exports: {} };
+      process.dlopen(loaded, path);
+      return loaded.exports;
+    } catch (error) {
+      // Mounted noexec, most likely.
+      refusals.push(messageOf(error));
+      return null;
+    }
+  };
+  const loaded =
+    loadFrom(cacheDir) ??
+    (session?.startsWith('/') ? loadFrom(join(session, 'banger')) : null) ??
+    inPassing(loadFrom, refusals);
+  if (loaded !== null) return loaded;
   throw new PreflightError(
     'SQLite cannot be loaded',
     refusals.map((message) => ({
@@ -60,4 +55,20 @@ function loadAddon({ addonName, addon }: Cargo, cacheDir: string): SqliteAddon {
       mend: 'name a directory that may be written and executed from: BANGER_CACHE_DIR=DIR',
     })),
   );
+}
+
+/** In a directory of TMPDIR that is gone afterwards; what is loaded stays. */
+function inPassing(loadFrom: (place: string) => SqliteAddon | null, refusals: string[]): SqliteAddon | null {
+  let passing: string;
+  try {
+    passing = mkdtempSync(join(tmpdir(), 'banger-'));
+  } catch (error) {
+    refusals.push(messageOf(error));
+    return null;
+  }
+  try {
+    return loadFrom(passing);
+  } finally {
+    rmSync(passing, { recursive: true, force: true });
+  }
 }

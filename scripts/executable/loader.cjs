@@ -5,9 +5,16 @@ process.env.NODE_ENV = 'production';
 const { getAsset, getRawAsset } = require('node:sea');
 const { Script } = require('node:vm');
 
+// Node's own that take milliseconds, which many import for what few commands reach.
+const late = new Map(
+  ['node:crypto', 'node:fs/promises', 'node:readline'].map((name) => [
+    name,
+    new Proxy({}, { get: (_, key) => require(name)[key] }),
+  ]),
+);
 const loaded = new Map();
 function load(name) {
-  if (!name.startsWith('./')) return require(name);
+  if (!name.startsWith('./')) return late.get(name) ?? require(name);
   let module = loaded.get(name);
   if (module === undefined) {
     module = { exports: {} };
