@@ -3,6 +3,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build } from 'esbuild';
+import { lazyOclif } from './lazy-oclif.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const [directory = '', metafile = ''] = process.argv.slice(2);
@@ -27,6 +28,7 @@ const { metafile: meta } = await build({
   banner: {
     js: 'import { createRequire as $createRequire } from "node:module"; const require = $createRequire(import.meta.url);',
   },
+  plugins: [lazyOclif()],
   metafile: true,
   logLevel: 'warning',
 });

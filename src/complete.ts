@@ -1,6 +1,7 @@
 import { complete, type KnownCommand } from './lib/completion/complete.ts';
 import { loadConfig } from './lib/config.ts';
 import { layoutOf } from './lib/layout.ts';
+import { print } from './lib/output.ts';
 import type { Named } from './lib/store/names.ts';
 
 /**
@@ -27,7 +28,7 @@ export async function answerShell(
       return [];
     }
   });
-  process.stdout.write(`:${files === 'all' ? 'files' : files}\n${found.map((word) => `${word}\n`).join('')}`);
+  print(`:${files === 'all' ? 'files' : files}\n${found.map((word) => `${word}\n`).join('')}`);
 }
 
 function flagValue(flag: string, words: readonly string[]): string | undefined {

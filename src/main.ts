@@ -1,32 +1,28 @@
 import { COMMANDS } from './index.ts';
 import type { KnownCommand } from './lib/completion/complete.ts';
-import { errorDocument, errorText, toBangerError } from './lib/error-report.ts';
-import { BangerError, messageOf } from './lib/errors.ts';
+import { report, toBangerError } from './lib/error-report.ts';
+import { print } from './lib/output.ts';
 import type { ProgramData } from './oclif-config.ts';
 
-/** What a write says when its reader has left: `| head`, or a terminal that was closed. */
-const READER_LEFT = new Set(['EPIPE', 'EIO', 'ECONNRESET']);
 const HELP_FLAGS = new Set(['--help', '-h']);
 const VERSION_FLAGS = new Set(['--version', '-v']);
 
 /** The whole program: finds the command, runs it, and turns what it throws into an exit code. */
 export async function main(data: ProgramData): Promise<void> {
-  watchOutput();
   const argv = argvOf(process.argv.slice(2));
   try {
     await dispatch(argv, data);
   } catch (thrown) {
     const error = toBangerError(thrown);
     process.exitCode = error.exitCode;
-    if (argv.includes('--json')) process.stdout.write(errorDocument(error));
-    else process.stderr.write(errorText(error, process.stderr));
+    report(error, argv.includes('--json'));
   }
 }
 
 async function dispatch(argv: string[], data: ProgramData): Promise<void> {
   const { name, version } = data.pjson;
   if (VERSION_FLAGS.has(argv[0] ?? '')) {
-    process.stdout.write(`${name}/${version} ${process.platform}-${process.arch} node-${process.version}\n`);
+    print(`${name}/${version} ${process.platform}-${process.arch} node-${process.version}\n`);
     return;
   }
   if (argv[0] === '__complete') {
@@ -39,7 +35,6 @@ async function dispatch(argv: string[], data: ProgramData): Promise<void> {
   const end = argv.indexOf('--');
   if (argv.slice(0, end === -1 ? undefined : end).some((word) => HELP_FLAGS.has(word)) || isTopic(id)) {
     const { showHelp } = await import('./oclif-config.ts');
-    watchOutput();
     await showHelp(data, argv);
     return;
   }
@@ -51,7 +46,6 @@ async function dispatch(argv: string[], data: ProgramData): Promise<void> {
     load(),
     import('./oclif-config.ts'),
   ]);
-  watchOutput();
   command.id = id;
   await command.start(rest, configOfCommands(data));
 }
@@ -70,20 +64,6 @@ function commandOf(argv: readonly string[]): { id: string; rest: string[] } {
 /** `image`, or nothing at all: what is below it is shown. */
 function isTopic(id: string): boolean {
   return id === '' || Object.keys(COMMANDS).some((command) => command.startsWith(`${id}:`));
-}
-
-/** A reader that has left ends the output, not the work; output that is lost otherwise is a failure. */
-function watchOutput(): void {
-  // Once more after oclif is loaded: its own listener throws, and a clean-up would not come to its end.
-  process.stdout.removeAllListeners('error');
-  process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
-    if (READER_LEFT.has(cause.code ?? '')) return;
-    const error = new BangerError('tool_failed', `standard output: ${messageOf(cause)}`, { cause });
-    process.exitCode ||= error.exitCode;
-    process.stderr.write(errorText(error, process.stderr));
-  });
-  // There is nobody left to tell.
-  process.stderr.on('error', () => {});
 }
 
 /** `banger help image list` for whoever is used to it. */

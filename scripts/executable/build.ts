@@ -6,7 +6,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { build, transform } from 'esbuild';
 import { inject } from 'postject';
 import { run } from '../../src/lib/system/process.ts';
-import { lazyOclif } from './lazy-oclif.ts';
+import { chunksOfOclif, lazyOclif } from '../lazy-oclif.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const [target = join(ROOT, 'dist/banger'), work = join(ROOT, '.cache/executable')] = process.argv.slice(2);
@@ -24,7 +24,15 @@ async function commitOf(): Promise<string> {
     ).stdout.trim();
   const commit = await git('rev-parse', 'HEAD');
   if (commit === '') return 'unknown';
-  const changes = await git('status', '--porcelain', '--', 'src', 'scripts/executable', 'package-lock.json');
+  const changes = await git(
+    'status',
+    '--porcelain',
+    '--',
+    'src',
+    'scripts/executable',
+    'scripts/lazy-oclif.ts',
+    'package-lock.json',
+  );
   return changes === '' ? commit : `${commit} and changes`;
 }
 
@@ -32,10 +40,13 @@ const inWork = (name: string): string => join(WORK, name);
 
 await rm(WORK, { recursive: true, force: true });
 await mkdir(WORK, { recursive: true });
-const oclif = lazyOclif(ROOT);
+const oclif = chunksOfOclif(ROOT);
 const { outputFiles } = await build({
   absWorkingDir: ROOT,
-  entryPoints: { entry: 'scripts/executable/entry.js', ...oclif.entryPoints },
+  entryPoints: {
+    entry: 'scripts/executable/entry.js',
+    ...Object.fromEntries([...oclif].map(([path, chunk]) => [chunk, path])),
+  },
   outdir: WORK,
   bundle: true,
   // Only ES modules can be split, so they are, and turned into what a vm.Script can run afterwards.
@@ -49,7 +60,7 @@ const { outputFiles } = await build({
   legalComments: 'none',
   charset: 'ascii',
   define: { 'process.env.NODE_ENV': '"production"', BANGER_COMMIT: JSON.stringify(await commitOf()) },
-  plugins: [oclif.plugin],
+  plugins: [lazyOclif(oclif)],
   logLevel: 'warning',
 });
 const chunks: string[] = [];

@@ -2,6 +2,7 @@ import * as Flags from '@oclif/core/flags';
 import type { Checked } from '../lib/check/check.ts';
 import type { Finding } from '../lib/check/finding.ts';
 import { ChangingCommand } from '../lib/command.ts';
+import { print, tell } from '../lib/output.ts';
 
 export default class Check extends ChangingCommand {
   static override summary = 'compare registry and disk';
@@ -23,7 +24,7 @@ export default class Check extends ChangingCommand {
     const options = {
       deep: flags.deep,
       onImage: (name: string, index: number, count: number): void => {
-        if (flags.deep && !flags.quiet) process.stderr.write(`checking ${name} (${index} of ${count})\n`);
+        if (flags.deep && !flags.quiet) tell(`checking ${name} (${index} of ${count})\n`);
       },
     };
     const { images, findings }: Checked = flags.repair
@@ -33,7 +34,7 @@ export default class Check extends ChangingCommand {
       : await this.look(flags, async ({ store, layout }) =>
           store === null ? { images: 0, findings: [] } : check({ store, layout }, options),
         );
-    if (!this.jsonEnabled()) process.stdout.write(checkReport({ images, findings }));
+    if (!this.jsonEnabled()) print(checkReport({ images, findings }));
     assertNothingLeft(findings);
     return findings;
   }

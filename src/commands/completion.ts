@@ -1,6 +1,7 @@
 import * as Args from '@oclif/core/args';
 import { BangerCommand } from '../lib/command.ts';
 import { completionScript, SHELLS, type Shell } from '../lib/completion/scripts.ts';
+import { print } from '../lib/output.ts';
 
 export default class Completion extends BangerCommand {
   static override summary = "print what completes this program's words in a shell";
@@ -18,7 +19,7 @@ export default class Completion extends BangerCommand {
   async run(): Promise<{ shell: string; script: string }> {
     const { args } = await this.parse(Completion);
     const script = completionScript(args.shell as Shell);
-    if (!this.jsonEnabled()) process.stdout.write(script);
+    if (!this.jsonEnabled()) print(script);
     return { shell: args.shell, script };
   }
 }

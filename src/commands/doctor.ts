@@ -1,5 +1,6 @@
 import { BangerCommand } from '../lib/command.ts';
 import type { Finding } from '../lib/doctor/finding.ts';
+import { print } from '../lib/output.ts';
 
 export default class Doctor extends BangerCommand {
   static override summary = 'examine this machine';
@@ -14,7 +15,7 @@ export default class Doctor extends BangerCommand {
     const { flags } = await this.parse(Doctor);
     const { assertHealthy, doctorReport, examine } = await import('../lib/doctor/doctor.ts');
     const findings = await examine({ stateDir: flags['state-dir'] });
-    if (!this.jsonEnabled()) process.stdout.write(doctorReport(findings));
+    if (!this.jsonEnabled()) print(doctorReport(findings));
     assertHealthy(findings);
     return findings;
   }

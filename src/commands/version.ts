@@ -1,5 +1,6 @@
 import * as Flags from '@oclif/core/flags';
 import { BangerCommand } from '../lib/command.ts';
+import { print } from '../lib/output.ts';
 import type { Versions } from '../lib/version.ts';
 
 export default class Version extends BangerCommand {
@@ -23,7 +24,7 @@ export default class Version extends BangerCommand {
     }
     const { versionReport, versionsOf } = await import('../lib/version.ts');
     const versions = await versionsOf(version);
-    if (!this.jsonEnabled()) process.stdout.write(versionReport(versions));
+    if (!this.jsonEnabled()) print(versionReport(versions));
     return versions;
   }
 }

@@ -1,8 +1,9 @@
 import { Command } from '@oclif/core/command';
 import type { Config } from '@oclif/core/config';
 import * as Flags from '@oclif/core/flags';
-import { errorDocument, errorText, toBangerError } from './error-report.ts';
+import { report, toBangerError } from './error-report.ts';
 import { BangerError, CANCEL_SIGNALS, CancelledError, type CancelSignal } from './errors.ts';
+import { isTerminal, print, tell, terminalStream } from './output.ts';
 import type { ProgressMode } from './pipeline.ts';
 import { formatJson, oneLine } from './text.ts';
 import type { Readings, Workspace } from './workspace.ts';
@@ -61,8 +62,21 @@ export abstract class BangerCommand extends Command {
     }
   }
 
+  /** Names alone, a line each. */
+  protected logNames(names: readonly string[]): void {
+    if (!this.jsonEnabled()) print(names.map((name) => `${name}\n`).join(''));
+  }
+
+  override log(message = ''): void {
+    if (!this.jsonEnabled()) print(`${message}\n`);
+  }
+
+  override logToStderr(message = ''): void {
+    if (!this.jsonEnabled()) tell(`${message}\n`);
+  }
+
   override logJson(json: unknown): void {
-    process.stdout.write(formatJson(json));
+    print(formatJson(json));
   }
 
   protected override async catch(thrown: Error): Promise<void> {
@@ -71,8 +85,7 @@ export abstract class BangerCommand extends Command {
       ...Object.keys({ ...this.ctor.baseFlags, ...this.ctor.flags }),
     ]);
     process.exitCode = error.exitCode;
-    if (this.jsonEnabled()) process.stdout.write(errorDocument(error));
-    else process.stderr.write(errorText(error, process.stderr));
+    report(error, this.jsonEnabled());
   }
 }
 
@@ -118,7 +131,7 @@ export abstract class ChangingCommand extends BangerCommand {
           signal: cancelled.signal,
           command: this.commandLine(),
           notify: (message) => {
-            if (!flags.quiet) process.stderr.write(`${oneLine(message)}\n`);
+            if (!flags.quiet) tell(`${oneLine(message)}\n`);
           },
         },
       );
@@ -134,7 +147,7 @@ export abstract class ChangingCommand extends BangerCommand {
 
   private progressMode(flags: CommonFlags): ProgressMode {
     if (flags.quiet) return 'silent';
-    return process.stderr.isTTY === true && process.env.TERM !== 'dumb' ? 'live' : 'plain';
+    return isTerminal(2) && process.env.TERM !== 'dumb' ? 'live' : 'plain';
   }
 
   /** Ids and names alone: flags may hold secrets, and others can read this. */
@@ -152,13 +165,13 @@ function firstFlag(argv: readonly string[]): number {
 /** An aborted prompt or a `no` is a cancel like Ctrl-C. */
 export async function confirm(question: string): Promise<void> {
   const { createInterface } = await import('node:readline/promises');
-  const prompt = createInterface({ input: process.stdin, output: process.stderr });
+  const prompt = createInterface({ input: process.stdin, output: terminalStream() });
   const left = new Promise<null>((resolve) => {
     prompt.once('SIGINT', () => resolve(null)).once('close', () => resolve(null));
   });
   try {
     const answer = await Promise.race([prompt.question(`${question} [y/N] `), left]);
-    if (answer === null) process.stderr.write('\n');
+    if (answer === null) tell('\n');
     if (!/^y(es)?$/iu.test(answer?.trim() ?? '')) throw new BangerError('cancelled', 'nothing was changed');
   } finally {
     prompt.close();

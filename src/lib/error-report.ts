@@ -1,6 +1,7 @@
 import { styleText } from 'node:util';
 import { BangerError, type ErrorOptions, errnoOf, messageOf, PreflightError } from './errors.ts';
 import { nearestTo } from './nearest.ts';
+import { isTerminal, print, tell } from './output.ts';
 import { formatJson, oneLine, stripControl } from './text.ts';
 
 /** oclif's own complaints: about flags and arguments, or about a command that there is not. */
@@ -87,6 +88,12 @@ function nearestFlags(error: Error, known: readonly string[]): string[] {
     const word = String(typed).replace(/^-+/u, '').replace(/=.*$/su, '');
     return nearestTo(word, known).map((name) => `did you mean --${name}?`);
   });
+}
+
+/** Tells of a failure: a document on standard output, or a text for people. */
+export function report(error: BangerError, json: boolean): void {
+  if (json) print(errorDocument(error));
+  else tell(errorText(error, { isTTY: isTerminal(2) }));
 }
 
 /** The JSON document of a failure. */

@@ -3,6 +3,7 @@ import type { ListrTask } from 'listr2';
 import { toBangerError } from './error-report.ts';
 import { messageOf } from './errors.ts';
 import type { Operation } from './operation.ts';
+import { tell, terminalStream } from './output.ts';
 import type { ImageRow } from './store/schema.ts';
 import type { Store } from './store/store.ts';
 import { nameFullDisk } from './system/room.ts';
@@ -100,7 +101,7 @@ async function runStages(operation: Operation, stages: readonly Stage[], mode: P
         const elapsed = (): string => formatDuration(performance.now() - startedAt);
         if (!stage.committing) operation.enterStage(stage.name);
         const line = (text: string): void => {
-          if (mode === 'plain') process.stderr.write(`${text}\n`);
+          if (mode === 'plain') tell(`${text}\n`);
         };
         line(`${stage.name} ...`);
         const notes: string[] = [];
@@ -137,7 +138,7 @@ async function runStages(operation: Operation, stages: readonly Stage[], mode: P
           renderer: 'default',
           forceTTY: true,
           rendererOptions: {
-            logger: new ListrLogger({ processOutput: new ProcessOutput(process.stderr, process.stderr) }),
+            logger: new ListrLogger({ processOutput: new ProcessOutput(terminalStream(), process.stderr) }),
             collapseErrors: false,
             showErrorMessage: false,
             formatOutput: 'truncate',

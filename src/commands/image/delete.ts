@@ -2,6 +2,7 @@ import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
 import { ChangingCommand, confirm } from '../../lib/command.ts';
 import type { ImageJson } from '../../lib/image/listing.ts';
+import { isTerminal } from '../../lib/output.ts';
 
 export default class ImageDelete extends ChangingCommand {
   static override summary = 'delete images';
@@ -24,7 +25,7 @@ export default class ImageDelete extends ChangingCommand {
     const refs = argv.map(String);
     const { deleteImages, findImages } = await import('../../lib/image/delete.ts');
     const { imageJson } = await import('../../lib/image/listing.ts');
-    if (!flags.yes && process.stdin.isTTY && process.stderr.isTTY && !this.jsonEnabled()) {
+    if (!flags.yes && isTerminal(0) && isTerminal(2) && !this.jsonEnabled()) {
       const names = await this.look(flags, ({ store }) => findImages(store, refs).map((image) => image.name));
       await confirm(`delete ${names.join(', ')}?`);
     }

@@ -1,6 +1,7 @@
 import * as Flags from '@oclif/core/flags';
 import { BangerCommand } from '../../lib/command.ts';
 import type { ListedImage } from '../../lib/image/list.ts';
+import { isTerminal, print } from '../../lib/output.ts';
 
 export default class ImageList extends BangerCommand {
   static override summary = 'list images';
@@ -32,15 +33,15 @@ export default class ImageList extends BangerCommand {
     const namesAlone = flags.quiet && !this.jsonEnabled() && flags.sort === 'name' && !flags.filter;
     return this.look(flags, async (readings) => {
       if (namesAlone) {
-        for (const name of namesOf(readings.store)) this.log(name);
+        this.logNames(namesOf(readings.store));
         return [];
       }
       const images = listOf(readings, { filters: flags.filter ?? [], sort: flags.sort });
-      if (flags.quiet) for (const image of images) this.log(image.name);
+      if (flags.quiet) this.logNames(images.map(({ name }) => name));
       else if (!this.jsonEnabled()) {
         const { imageTable } = await import('../../lib/image/report.ts');
-        process.stdout.write(imageTable(images));
-        if (images.length === 0 && !flags.filter && process.stderr.isTTY) {
+        print(imageTable(images));
+        if (images.length === 0 && !flags.filter && isTerminal(2)) {
           this.logToStderr('no images yet; make a first one: banger image bootstrap debian-base');
         }
       }

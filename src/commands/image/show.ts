@@ -1,6 +1,7 @@
 import * as Args from '@oclif/core/args';
 import { BangerCommand } from '../../lib/command.ts';
 import type { ShownImage } from '../../lib/image/show.ts';
+import { print } from '../../lib/output.ts';
 
 export default class ImageShow extends BangerCommand {
   static override summary = 'show all that is known of an image';
@@ -17,7 +18,7 @@ export default class ImageShow extends BangerCommand {
     const { showImage } = await import('../../lib/image/show.ts');
     const { imageReport } = await import('../../lib/image/report.ts');
     const image = await this.look(flags, (readings) => showImage(readings, args.image));
-    if (!this.jsonEnabled()) process.stdout.write(imageReport(image));
+    if (!this.jsonEnabled()) print(imageReport(image));
     return image;
   }
 }

@@ -1,6 +1,7 @@
 import * as Flags from '@oclif/core/flags';
 import { BangerCommand } from '../../lib/command.ts';
 import type { OperationJson } from '../../lib/journal.ts';
+import { print } from '../../lib/output.ts';
 
 export default class OperationList extends BangerCommand {
   static override summary = 'list what runs and what ran';
@@ -25,10 +26,10 @@ export default class OperationList extends BangerCommand {
     const { flags } = await this.parse(OperationList);
     const { listJournal } = await import('../../lib/journal.ts');
     const operations = await this.look(flags, (readings) => listJournal(readings, flags));
-    if (flags.quiet) for (const { id } of operations) this.log(id);
+    if (flags.quiet) this.logNames(operations.map(({ id }) => id));
     else if (!this.jsonEnabled()) {
       const { operationTable } = await import('../../lib/journal-report.ts');
-      process.stdout.write(operationTable(operations));
+      print(operationTable(operations));
     }
     return operations;
   }

@@ -1,6 +1,7 @@
 import * as Args from '@oclif/core/args';
 import { BangerCommand } from '../../lib/command.ts';
 import type { ShownOperation } from '../../lib/journal.ts';
+import { print } from '../../lib/output.ts';
 
 export default class OperationShow extends BangerCommand {
   static override summary = 'show one operation: its stages, its outcome, its log';
@@ -15,7 +16,7 @@ export default class OperationShow extends BangerCommand {
     const operation = await this.look(flags, (readings) => showOperation(readings, args.operation));
     if (!this.jsonEnabled()) {
       const { operationReport } = await import('../../lib/journal-report.ts');
-      process.stdout.write(operationReport(operation));
+      print(operationReport(operation));
     }
     return operation;
   }
