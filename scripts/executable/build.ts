@@ -92,7 +92,8 @@ await writeFile(
     output: 'blob',
     disableExperimentalSEAWarning: true,
     useSnapshot: false,
-    useCodeCache: false,
+    // Else the loader would be looked for where NODE_COMPILE_CACHE says.
+    useCodeCache: true,
     execArgvExtension: 'none',
     assets: Object.fromEntries(
       [...chunks.flatMap((name) => [name, `${name}.cache`]), 'cargo.json', 'better_sqlite3.node'].map(
@@ -101,7 +102,7 @@ await writeFile(
     ),
   }),
 );
-await run(NODE, ['--experimental-sea-config', 'sea-config.json'], { cwd: WORK });
+await run(NODE, ['--random-seed=1', '--experimental-sea-config', 'sea-config.json'], { cwd: WORK });
 const executable = inWork('banger');
 await copyFile(NODE, executable);
 await chmod(executable, 0o755);

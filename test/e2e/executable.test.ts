@@ -50,6 +50,12 @@ async function runBare(
   return { status: exitCode, stdout, stderr };
 }
 
+function filesBelow(directory: string): string[] {
+  return readdirSync(directory, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ name }) => name);
+}
+
 async function hashOf(path: string): Promise<string> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(path), hash);
@@ -161,11 +167,13 @@ describe('the executable', () => {
     const env = {
       NODE_OPTIONS: `--require ${evil}`,
       NODE_PATH: join(home.directory, 'node_modules'),
+      NODE_COMPILE_CACHE: join(home.directory, 'compile-cache'),
       FORCE_COLOR: '1',
     };
     const { version } = JSON.parse((await runBare(home, [banger, 'version', '--json'], { env })).stdout);
     expect(version).toMatch(/^0\./u);
     expect(await runBare(home, [banger, 'image', 'list'], { env })).toMatchObject({ status: 0, stderr: '' });
+    expect(filesBelow(join(home.directory, 'compile-cache'))).toEqual([]);
     const help = await runBare(home, [banger, 'image', '--help'], { env });
     expect(help.stdout).not.toMatch(/evil|6\.6\.6|\x1b\[31m/u);
     const theme = join(home.directory, '.config/banger/theme.json');
