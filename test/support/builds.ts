@@ -65,7 +65,7 @@ export interface Base {
 }
 
 const WAIT_MS = 30_000;
-const LOOK_AGAIN_MS = 20;
+const LOOK_AGAIN_MS = 5;
 
 /** Registers a small busybox image as `base` (a few files below `base/` of the home). */
 export async function makeBase(home: Home, options: RootfsOptions = {}): Promise<Base> {

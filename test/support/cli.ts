@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { chown, mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { inject } from 'vitest';
+import { inject, type ProvidedContext } from 'vitest';
 import { run } from '../../src/lib/system/process.ts';
 import type { Account } from './test-user.ts';
 import { assertSound } from './verifier.ts';
@@ -27,6 +27,8 @@ export interface CliOptions {
   inNamespace?: string;
   /** A program that runs it, with its arguments: strace, say. */
   under?: readonly string[];
+  /** Which form of the program (default: the test project's). */
+  form?: ProvidedContext['form'];
   /** After this many milliseconds it is killed and the test fails. */
   timeoutMs?: number;
 }
@@ -95,9 +97,12 @@ export class Home {
   }
 
   /** The command line of the built program, for a shell or a terminal. */
-  commandLine(args: readonly string[]): [file: string, args: string[]] {
+  commandLine(
+    args: readonly string[],
+    form: ProvidedContext['form'] = inject('form'),
+  ): [file: string, args: string[]] {
     const { program } = inject('testRun');
-    if (inject('form') === 'executable') return [join(program, 'dist/banger'), [...args]];
+    if (form === 'executable') return [join(program, 'dist/banger'), [...args]];
     return [join(program, 'node_modules/node/bin/node'), [join(program, 'bin/run.js'), ...args]];
   }
 
@@ -119,9 +124,9 @@ export class Home {
 
   #invocation(
     args: readonly string[],
-    { inNamespace, under = [], as = this.account }: CliOptions,
+    { inNamespace, under = [], as = this.account, form }: CliOptions,
   ): [string, string[]] {
-    const [program, own] = this.commandLine(args);
+    const [program, own] = this.commandLine(args, form);
     const [file = program, ...all] = [...under, program, ...own];
     if (inNamespace === undefined) return [file, all];
     const identity = `setpriv --reuid ${as.uid} --regid ${as.gid} --clear-groups`;

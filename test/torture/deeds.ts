@@ -1,7 +1,7 @@
 import { filesOf, type Ground, type Listed } from './ground.ts';
 
 export const COMMANDS = ['register', 'build', 'promote', 'rename', 'delete'] as const;
-type Command = (typeof COMMANDS)[number];
+export type Command = (typeof COMMANDS)[number];
 
 /** A command that changes something, and how to see whether it did. */
 export interface Deed {

@@ -1,11 +1,12 @@
 import { expect } from 'vitest';
 import { type CliResult, testAccounts } from '../support/cli.ts';
-import { COMMANDS, type Deed, deedOn, stateOf } from './deeds.ts';
+import { COMMANDS, type Command, type Deed, deedOn, stateOf } from './deeds.ts';
 import { type Ground, list, test } from './ground.ts';
 import { holdToPromise, tell } from './promise.ts';
 import { type Blow, describePoint, type Point, recordThreads, recordTools, strike } from './strike.ts';
-import { count, sample, WHOLE } from './tally.ts';
+import { sample, WHOLE } from './tally.ts';
 import { matters } from './trace.ts';
+import { type Trial, tryAll } from './trials.ts';
 
 type Errno = Extract<Blow, `error=${string}`>;
 const ERRNOS: readonly Errno[] = ['error=EIO', 'error=ENOSPC', 'error=EDQUOT'];
@@ -16,8 +17,6 @@ const STACK_TRACE = /^\s+at .+:\d+:\d+\)?$/mu;
 /** Of each command where not all are tried: of its own calls, and of its tools'. */
 const OWN = 3;
 const TOOLS = 1;
-/** More complaints would only say the same. */
-const ENOUGH = 20;
 
 interface Attempt {
   point: Point;
@@ -47,26 +46,19 @@ async function judge(ground: Ground, deed: Deed, result: CliResult): Promise<str
   return complaints;
 }
 
-async function failEverywhere(ground: Ground, deed: Deed): Promise<string[]> {
-  const complaints: string[] = [];
-  let tried = 0;
-  let lost = 0;
-  for (const { point, errno } of await attemptsOn(ground, deed)) {
-    const where = `${errno} at ${describePoint(point)}`;
-    const result = await strike(ground, deed.args, point, errno);
-    if (result === null) {
-      complaints.push(`${where}: never met`);
-    } else {
-      tried += 1;
-      const told = await judge(ground, deed, result);
-      const found = await holdToPromise(ground, deed, 'again');
-      if (found.length > 0) lost += 1;
-      complaints.push(...[...told, ...found].map((complaint) => `${where}: ${complaint}`));
-    }
-    if (complaints.length >= ENOUGH) break;
-  }
-  count({ command: deed.command, torment: 'failed calls', tried, lost });
-  return complaints;
+async function trialsOf(ground: Ground, command: Command): Promise<Trial[]> {
+  const attempts = await attemptsOn(ground, deedOn(ground, command));
+  return attempts.map(({ point, errno }) => ({
+    name: `${command}: ${errno} at ${describePoint(point)}`,
+    async attempt(own) {
+      const deed = deedOn(own, command);
+      const result = await strike(own, deed.args, point, errno);
+      if (result === null) return { complaints: ['never met'], met: false, lost: false };
+      const told = await judge(own, deed, result);
+      const found = await holdToPromise(own, deed, 'again');
+      return { complaints: [...told, ...found], met: true, lost: found.length > 0 };
+    },
+  }));
 }
 
 /** In a sample a rename does what a register does, and a promote what a build does. */
@@ -82,7 +74,8 @@ const CASES = testAccounts().flatMap((account, index) => {
 test.for(CASES)(
   'as $label, a $command any of whose calls fails says so or succeeds, and loses nothing',
   async ({ account, command }, { groundOf }) => {
-    const ground = await groundOf(account);
-    expect(await failEverywhere(ground, deedOn(ground, command))).toEqual([]);
+    const trials = await trialsOf(await groundOf(account), command);
+    const tally = { command: `image ${command}`, torment: 'failed calls' } as const;
+    expect(await tryAll(groundOf, account, trials, tally)).toEqual([]);
   },
 );

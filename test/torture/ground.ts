@@ -51,19 +51,22 @@ export class Ground {
   }
 }
 
+/** What comes after is done by the form of the program that starts sooner: there is much of it. */
+export const QUICKLY = { form: 'executable' } as const;
+
 /** Flags that register a base's files under another name. */
 export function filesOf({ rootfs, kernel }: Base): string[] {
   return [...['--rootfs', rootfs], ...['--kernel', kernel]];
 }
 
 export async function list(home: Home): Promise<Listed[]> {
-  const { document } = await home.json<BuiltImage[]>(['image', 'list']);
+  const { document } = await home.json<BuiltImage[]>(['image', 'list'], QUICKLY);
   return document.map(({ id, name, managed }) => ({ id, name, managed }));
 }
 
 interface GroundFixtures {
-  /** The ground of an account, the same for every test of a file. */
-  groundOf: (account: Account) => Promise<Ground>;
+  /** The grounds of an account, as many as are worked on side by side; the same ones for every test of a file. */
+  groundOf: (account: Account, lane?: number) => Promise<Ground>;
 }
 
 export const test = base.extend<GroundFixtures>({
@@ -73,13 +76,14 @@ export const test = base.extend<GroundFixtures>({
       const grounds = new Map<string, Ground>();
       const homes: Home[] = [];
       try {
-        await use(async (account) => {
-          const made = grounds.get(account.name);
+        await use(async (account, lane = 0) => {
+          const key = `${account.name} ${lane}`;
+          const made = grounds.get(key);
           if (made) return made;
           const home = await Home.make(account);
           homes.push(home);
           const ground = await Ground.make(home);
-          grounds.set(account.name, ground);
+          grounds.set(key, ground);
           return ground;
         });
       } finally {

@@ -33,7 +33,7 @@ export async function runWithThreads(
   threads: readonly Thread[],
   strace: readonly string[],
 ): Promise<TracedRun & { traceOf(thread: Thread): string }> {
-  const { pid, result } = home.start(args, { env: ENV });
+  const { pid, result } = home.start(args, { env: ENV, form: 'script' });
   await until('the program held', () => /^State:\s+T/mu.test(readIfThere(`/proc/${pid}/status`)));
   const tids = { main: pid, pool: poolThread(pid) };
   const output = join(home.directory, 'trace');

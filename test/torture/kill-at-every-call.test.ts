@@ -1,11 +1,12 @@
 import { expect } from 'vitest';
 import { testAccounts } from '../support/cli.ts';
-import { COMMANDS, type Deed, deedOn } from './deeds.ts';
+import { COMMANDS, type Command, type Deed, deedOn } from './deeds.ts';
 import { type Ground, test } from './ground.ts';
 import { holdToPromise, type Next } from './promise.ts';
 import { type Blow, describePoint, type Point, recordThreads, recordTools, strike } from './strike.ts';
-import { count, sample, WHOLE } from './tally.ts';
+import { sample, WHOLE } from './tally.ts';
 import { matters } from './trace.ts';
+import { type Trial, tryAll } from './trials.ts';
 
 interface Round {
   blow: Extract<Blow, `kill ${string}`>;
@@ -21,8 +22,6 @@ const ROUNDS: readonly [Round, ...Round[]] = [
 /** Of each command where not all are tried: of its own calls, and of its tools'. */
 const OWN = 3;
 const TOOLS = 1;
-/** More complaints would only say the same. */
-const ENOUGH = 20;
 
 type Attempt = Round & { point: Point };
 
@@ -47,25 +46,19 @@ function inTurn(point: Point, index: number): Attempt {
   return { ...(rest[(index % ROUNDS.length) - 1] ?? first), point };
 }
 
-async function killEverywhere(ground: Ground, deed: Deed): Promise<string[]> {
-  const complaints: string[] = [];
-  let tried = 0;
-  let lost = 0;
-  for (const { point, blow, next } of await attemptsOn(ground, deed)) {
-    const where = `${blow} at ${describePoint(point)}`;
-    const result = await strike(ground, deed.args, point, blow);
-    if (result?.status !== 137) {
-      complaints.push(`${where}: ${result ? `exit ${result.status}` : 'never met'}`);
-    } else {
-      tried += 1;
-      const found = await holdToPromise(ground, deed, next);
-      if (found.length > 0) lost += 1;
-      complaints.push(...found.map((complaint) => `${where}: ${complaint}`));
-    }
-    if (complaints.length >= ENOUGH) break;
-  }
-  count({ command: deed.command, torment: 'kills', tried, lost });
-  return complaints;
+async function trialsOf(ground: Ground, command: Command): Promise<Trial[]> {
+  const attempts = await attemptsOn(ground, deedOn(ground, command));
+  return attempts.map(({ point, blow, next }) => ({
+    name: `${command}: ${blow} at ${describePoint(point)}, then ${next}`,
+    async attempt(own) {
+      const deed = deedOn(own, command);
+      const result = await strike(own, deed.args, point, blow);
+      if (result?.status !== 137)
+        return { complaints: [result ? `exit ${result.status}` : 'never met'], met: false, lost: false };
+      const complaints = await holdToPromise(own, deed, next);
+      return { complaints, met: true, lost: complaints.length > 0 };
+    },
+  }));
 }
 
 /** What another account's commands do is what the first one's do, but for a build, which is mounted in another way. */
@@ -78,7 +71,8 @@ const CASES = testAccounts().flatMap((account, index) => {
 test.for(CASES)(
   'as $label, a $command that is killed at any call is done or undone, and the next command cleans up',
   async ({ account, command }, { groundOf }) => {
-    const ground = await groundOf(account);
-    expect(await killEverywhere(ground, deedOn(ground, command))).toEqual([]);
+    const trials = await trialsOf(await groundOf(account), command);
+    const tally = { command: `image ${command}`, torment: 'kills' } as const;
+    expect(await tryAll(groundOf, account, trials, tally)).toEqual([]);
   },
 );

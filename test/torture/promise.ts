@@ -4,7 +4,7 @@ import type { CliResult } from '../support/cli.ts';
 import { inspectKernel } from '../support/verifier-kernel.ts';
 import { inspectContent } from './content.ts';
 import { type Deed, stateOf } from './deeds.ts';
-import { filesOf, type Ground, type Listed, list } from './ground.ts';
+import { filesOf, type Ground, type Listed, list, QUICKLY } from './ground.ts';
 
 /** What comes after an interruption: a command on another name, or the same one again. */
 export type Next = 'other' | 'again';
@@ -23,7 +23,7 @@ function argumentsOf(ground: Ground, deed: Deed, next: Next): readonly string[] 
 async function timeUnharmed(ground: Ground, deed: Deed, next: Next): Promise<number> {
   await ground.reset();
   const startedAt = performance.now();
-  await ground.home.ok(argumentsOf(ground, deed, next));
+  await ground.home.ok(argumentsOf(ground, deed, next), QUICKLY);
   return performance.now() - startedAt;
 }
 
@@ -36,7 +36,7 @@ export async function holdToPromise(ground: Ground, deed: Deed, next: Next): Pro
   if (before === null) complaints.push(`neither done nor undone: ${show(found)}`);
 
   const startedAt = performance.now();
-  const result = await home.run(argumentsOf(ground, deed, next));
+  const result = await home.run(argumentsOf(ground, deed, next), QUICKLY);
   const tookMs = performance.now() - startedAt;
   const expected = next === 'again' && before === 'after' ? deed.whenDone : 0;
   if (result.status !== expected) complaints.push(`${next}: ${tell(result)}, not ${expected}`);

@@ -42,7 +42,7 @@ export async function recordThreads(ground: Ground, args: readonly string[]): Pr
     await ground.reset();
     const run = await runWithThreads(ground.home, args, THREADS, ['-e', 'trace=%file,%desc']);
     await succeed(run, args);
-    return THREADS.flatMap((thread) => pointsIn(thread, run.traceOf(thread)));
+    return THREADS.flatMap((thread) => pointsIn(thread, run.traceOf(thread), ground));
   };
   const points = inBoth(await record(), await record());
   return points.filter(({ call }) => matters(call, ground.home.stateDir));
@@ -54,7 +54,7 @@ export async function recordTools(ground: Ground, args: readonly string[]): Prom
     await ground.reset();
     const run = await runWithTools(ground.home, args, 'all', []);
     await succeed(run, args);
-    return run.tools().flatMap((tool) => pointsIn(tool, run.traceOf(tool)));
+    return run.tools().flatMap((tool) => pointsIn(tool, run.traceOf(tool), ground));
   };
   const points = inBoth(await record(), await record());
   return points.filter(({ call }) => call.name !== 'execve');
@@ -66,8 +66,8 @@ async function succeed({ result, traced }: TracedRun, args: readonly string[]): 
   await traced;
 }
 
-function pointsIn(place: Point['place'], trace: string): Point[] {
-  const among = parseTrace(trace);
+function pointsIn(place: Point['place'], trace: string, { home }: Ground): Point[] {
+  const among = parseTrace(trace, home.directory);
   return among.map((call) => ({ place, call, among }));
 }
 
@@ -139,7 +139,7 @@ async function strikeOnce(
   if (injection === 'signal=STOP' && (await stopped(run, trace))) kill(run.pid, blow);
   const result = await endOf(run);
   await run.traced;
-  return { result, met: parseTrace(trace()).filter((call) => call.name === name) };
+  return { result, met: parseTrace(trace(), home.directory).filter((call) => call.name === name) };
 }
 
 function injectionOf(blow: Blow, ofTool: boolean): string {

@@ -16,8 +16,11 @@ const RESULT = /\)\s+= (?!.*\)\s+= ).*$/u;
 /** A path that a descriptor stands for (strace -y), or an argument in quotes. */
 const FILE = /<(\/[^<>]*)>|"((?:[^"\\]|\\.)*)"/gu;
 
-/** The calls that a thread made, in their order, of strace's output with `-y -s 0`. */
-export function parseTrace(text: string): Call[] {
+/**
+ * The calls that a thread made, in their order, of strace's output with `-y -s 0`.
+ * @param home whose files are called the same in every home
+ */
+export function parseTrace(text: string, home: string): Call[] {
   const ofName = new Map<string, number>();
   const ofTarget = new Map<string, number>();
   const next = (counts: Map<string, number>, key: string): number => {
@@ -28,7 +31,7 @@ export function parseTrace(text: string): Call[] {
   return text.split('\n').flatMap((line) => {
     const name = CALL.exec(line)?.[1];
     if (name === undefined) return [];
-    const target = targetOf(line);
+    const target = targetOf(line, home);
     return [
       {
         name,
@@ -41,12 +44,13 @@ export function parseTrace(text: string): Call[] {
   });
 }
 
-function targetOf(line: string): string {
+function targetOf(line: string, home: string): string {
   return [...line.replace(RESULT, '').matchAll(FILE)]
     .map(([, opened, named]) => opened ?? named ?? '')
     .map((path) =>
       path
         .replace(/ \(deleted\)$/u, '')
+        .replaceAll(home, '~')
         .replaceAll(/[0-9a-f]{32}/gu, 'ID')
         .replaceAll(/\.build-[0-9a-f]{6}/gu, '.build-ID')
         .replaceAll(/\b\d+\b/gu, 'N'),

@@ -1,0 +1,17 @@
+import { appendFileSync, readFileSync } from 'node:fs';
+
+/**
+ * What an interrupted whole run has been through: it takes hours, and the next one goes on where it ended. scripts/torture
+ * names the file, one for each state of the program and of its tests.
+ */
+const file = process.env.BANGER_TORTURE_PASSED;
+
+const passed = new Set(file === undefined ? [] : readFileSync(file, 'utf8').split('\n'));
+
+export function passedBefore(trial: string): boolean {
+  return passed.has(trial);
+}
+
+export function recordPassed(trial: string): void {
+  if (file !== undefined) appendFileSync(file, `${trial}\n`);
+}
