@@ -5,7 +5,7 @@ import type { Account } from './test-user.ts';
 
 export const REPOSITORY = resolve(import.meta.dirname, '../..');
 /** What the program needs to run. */
-const PROGRAM = ['bin', 'dist', 'node_modules', 'package.json'];
+const PROGRAM = ['bin', 'dist', 'node_modules', 'oclif.manifest.json', 'package.json'];
 
 async function mayRead(account: Account, path: string): Promise<boolean> {
   const identity = ['--reuid', String(account.uid), '--regid', String(account.gid), '--clear-groups'];

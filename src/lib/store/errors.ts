@@ -1,4 +1,4 @@
-import { accessSync, constants } from 'node:fs';
+import { accessSync, closeSync, constants, fsyncSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { BangerError, errnoOf } from '../errors.ts';
 import { existingPart } from '../system/filesystem.ts';
@@ -66,6 +66,21 @@ function isShort(directory: string): boolean {
   }
 }
 
+/** Whether the filesystem has failed: what SQLite was given to read then looks damaged, and need not be. */
+function hasDiskFailed(path: string): boolean {
+  try {
+    const file = openSync(path, 'r');
+    try {
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    return false;
+  } catch (error) {
+    return errnoOf(error) === 'EIO';
+  }
+}
+
 /** What SQLite says of a schema that lacks something; it has no code for that. */
 const MISSING = /^no such (?:table|column)|^table \S+ has no column named/u;
 
@@ -88,7 +103,8 @@ export function storeError(error: unknown, path: string, writer: string | null =
     });
   }
   // Its version says which tables it has: without one of them it is as good as cut short.
-  if (/^SQLITE_(CORRUPT|NOTADB)/u.test(code) || (code === 'SQLITE_ERROR' && MISSING.test(why))) {
+  const isDamaged = /^SQLITE_(CORRUPT|NOTADB)/u.test(code) || (code === 'SQLITE_ERROR' && MISSING.test(why));
+  if (isDamaged && !hasDiskFailed(path)) {
     return new BangerError('corrupt', `${path}: is damaged or not a database: ${why}`, {
       hints: ['banger doctor', `move it away and register your images again: mv '${path}' '${path}.damaged'`],
       cause: error,
@@ -100,7 +116,7 @@ export function storeError(error: unknown, path: string, writer: string | null =
       cause: error,
     });
   }
-  if (code.startsWith('SQLITE_IOERR')) {
+  if (isDamaged || code.startsWith('SQLITE_IOERR')) {
     return new BangerError('tool_failed', `${path}: the disk returned an error: ${why} (${code})`, {
       hints: [`df -h '${path}'`, 'dmesg | tail'],
       cause: error,

@@ -1,5 +1,30 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { run } from '../../../src/lib/system/process.ts';
+import { until } from '../../support/builds.ts';
+
+test('a cancel ends what a tool has started itself', async () => {
+  const cancel = new AbortController();
+  let child = '';
+  const running = run('sh', ['-c', 'sleep 3600 & echo $!; wait; exit 3'], {
+    signal: cancel.signal,
+    onLine: (line) => {
+      child = line;
+      cancel.abort(new Error('cancelled'));
+    },
+  });
+  await expect(running).rejects.toThrow('cancelled');
+  const isGone = (): boolean => {
+    try {
+      // Nobody need have waited for it yet.
+      return /^State:\s+Z/mu.test(readFileSync(`/proc/${child}/status`, 'utf8'));
+    } catch {
+      return true;
+    }
+  };
+  expect(child).toMatch(/^\d+$/u);
+  await until('the child to end', isGone);
+});
 
 describe('the output of a tool', () => {
   test('is read whole where a character comes in two pieces', async () => {
