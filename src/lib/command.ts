@@ -114,7 +114,7 @@ export abstract class ChangingCommand extends BangerCommand {
     flags: CommonFlags & { 'lock-timeout'?: number },
     change: (context: Change) => Promise<T>,
   ): Promise<T> {
-    const { openWorkspace } = await import('./workspace.ts');
+    const { openWorkspace, orDiskFailure } = await import('./workspace.ts');
     const cancelled = new AbortController();
     let firstAt: number | undefined;
     const onSignal = (signal: NodeJS.Signals): void => {
@@ -137,6 +137,8 @@ export abstract class ChangingCommand extends BangerCommand {
       );
       try {
         return await change({ workspace, progress: this.progressMode(flags) });
+      } catch (error) {
+        throw orDiskFailure(error, workspace.layout);
       } finally {
         workspace.close();
       }

@@ -1,12 +1,13 @@
 import { statSync } from 'node:fs';
 import { type Config, loadConfig } from './config.ts';
-import { errnoOf, FaultList, messageOf, PreflightError } from './errors.ts';
+import { BangerError, errnoOf, FaultList, messageOf, PreflightError } from './errors.ts';
 import { type Layout, layoutOf } from './layout.ts';
 import type { HeldLock } from './lock.ts';
 import type { Leftover } from './recovery.ts';
 import type { Run } from './store/liveness.ts';
 import { openForReading, openForWriting } from './store/open.ts';
 import type { Store } from './store/store.ts';
+import { hasDiskFailed } from './system/durable.ts';
 import { existingPart, filesystemOf, isMissing } from './system/filesystem.ts';
 import { makePrivateDirectory } from './system/private-directory.ts';
 import { oneLine } from './text.ts';
@@ -209,4 +210,14 @@ export async function openWorkspace(flags: WorkspaceFlags, context: WorkspaceCon
       }
     },
   };
+}
+
+/** Where the disk has failed, whatever looks damaged, or is not there, need not be so: the disk is what is told then. */
+export function orDiskFailure(error: unknown, layout: Layout): unknown {
+  const isCertain = error instanceof BangerError && error.code !== 'corrupt';
+  if (isCertain || !hasDiskFailed(layout.database)) return error;
+  return new BangerError('tool_failed', `the disk returned an error: ${messageOf(error)}`, {
+    hints: [...(error instanceof BangerError ? error.hints : []), 'dmesg | tail'],
+    cause: error,
+  });
 }

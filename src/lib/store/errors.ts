@@ -1,6 +1,7 @@
-import { accessSync, closeSync, constants, fsyncSync, openSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { BangerError, errnoOf } from '../errors.ts';
+import { hasDiskFailed } from '../system/durable.ts';
 import { existingPart } from '../system/filesystem.ts';
 import { isFull, noSpaceLeft } from '../system/room.ts';
 
@@ -63,21 +64,6 @@ function isShort(directory: string): boolean {
   } catch (error) {
     if (errnoOf(error) === undefined) throw error;
     return false;
-  }
-}
-
-/** Whether the filesystem has failed: what SQLite was given to read then looks damaged, and need not be. */
-function hasDiskFailed(path: string): boolean {
-  try {
-    const file = openSync(path, 'r');
-    try {
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    return false;
-  } catch (error) {
-    return errnoOf(error) === 'EIO';
   }
 }
 

@@ -1,6 +1,7 @@
 import { closeSync, fsyncSync, openSync, renameSync } from 'node:fs';
 import { open, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { errnoOf } from '../errors.ts';
 
 /** Makes a directory's entries durable (fsync(2): an fsync of a file does not cover its name). */
 export function syncDirectory(path: string): void {
@@ -47,4 +48,17 @@ export function renameDurably(from: string, to: string): void {
   renameSync(from, to);
   syncDirectory(dirname(to));
   if (dirname(from) !== dirname(to)) syncDirectory(dirname(from));
+}
+
+/**
+ * Whether the filesystem of a file has failed, as it does for good after an error of its disk: whatever is read from it
+ * then may look damaged, or not be there, and need not be so.
+ */
+export function hasDiskFailed(path: string): boolean {
+  try {
+    syncFile(path);
+    return false;
+  } catch (error) {
+    return errnoOf(error) === 'EIO';
+  }
 }
