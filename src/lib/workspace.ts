@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { type Config, loadConfig } from './config.ts';
-import { BangerError, errnoOf, FaultList, messageOf, PreflightError } from './errors.ts';
+import { BangerError, type ErrorCode, errnoOf, FaultList, messageOf, PreflightError } from './errors.ts';
 import { type Layout, layoutOf } from './layout.ts';
 import type { HeldLock } from './lock.ts';
 import type { Leftover } from './recovery.ts';
@@ -212,12 +212,16 @@ export async function openWorkspace(flags: WorkspaceFlags, context: WorkspaceCon
   };
 }
 
+/** What may as well be the doing of a disk that has failed. */
+const DOUBTFUL: readonly ErrorCode[] = ['corrupt', 'internal'];
+
 /** Where the disk has failed, whatever looks damaged, or is not there, need not be so: the disk is what is told then. */
 export function orDiskFailure(error: unknown, layout: Layout): unknown {
-  const isCertain = error instanceof BangerError && error.code !== 'corrupt';
-  if (isCertain || !hasDiskFailed(layout.database)) return error;
-  return new BangerError('tool_failed', `the disk returned an error: ${messageOf(error)}`, {
-    hints: [...(error instanceof BangerError ? error.hints : []), 'dmesg | tail'],
+  const isDoubtful = !(error instanceof BangerError) || DOUBTFUL.includes(error.code);
+  if (!isDoubtful || !hasDiskFailed(layout.database)) return error;
+  const cause = error instanceof BangerError && error.code === 'internal' ? error.cause : error;
+  return new BangerError('tool_failed', `the disk returned an error: ${messageOf(cause)}`, {
+    hints: ['dmesg | tail'],
     cause: error,
   });
 }
