@@ -4,8 +4,8 @@ import { run } from '../../src/lib/system/process.ts';
 import type { Account } from './test-user.ts';
 
 export const REPOSITORY = resolve(import.meta.dirname, '../..');
-/** What the program needs to run. */
-const PROGRAM = ['bin', 'dist', 'node_modules', 'oclif.manifest.json', 'package.json'];
+/** What the program needs to run, and what the tour of the README copies. */
+const PROGRAM = ['bin', 'dist', 'node_modules', 'oclif.manifest.json', 'package.json', 'README.md'];
 
 async function mayRead(account: Account, path: string): Promise<boolean> {
   const identity = ['--reuid', String(account.uid), '--regid', String(account.gid), '--clear-groups'];
