@@ -8,6 +8,7 @@ import {
   statInode,
   writeInodeFile,
 } from '../system/debugfs.ts';
+import type { DebugfsOptions } from '../system/debugfs-command.ts';
 import { checkExt4, recoverExt4 } from '../system/ext4.ts';
 import { addAuthorizedKey, parsePublicKey, type SshPublicKey } from '../system/ssh-public-key.ts';
 
@@ -56,7 +57,7 @@ function nameType({ type }: Inode): string {
   return NAMED_TYPES[type] ?? `a special file (${type})`;
 }
 
-async function prepareRoot(workSeed: string, options: SeedOptions): Promise<void> {
+async function prepareRoot(workSeed: string, options: DebugfsOptions): Promise<void> {
   const root = await statInode(workSeed, '/', options);
   if (root?.type !== 'directory') {
     throw new BangerError('corrupt', `${workSeed}: its root is not a directory`);
@@ -66,7 +67,7 @@ async function prepareRoot(workSeed: string, options: SeedOptions): Promise<void
   if (!isOwned(root, wanted)) await setOwnership(workSeed, '/', wanted, options);
 }
 
-async function prepareDirectory(workSeed: string, options: SeedOptions): Promise<void> {
+async function prepareDirectory(workSeed: string, options: DebugfsOptions): Promise<void> {
   const directory = await statInode(workSeed, SSH_DIRECTORY, options);
   if (directory === null) {
     await makeDirectory(workSeed, SSH_DIRECTORY, PRIVATE_DIRECTORY, options);
@@ -80,7 +81,7 @@ async function prepareDirectory(workSeed: string, options: SeedOptions): Promise
   }
 }
 
-async function prepareKeys(workSeed: string, key: SshPublicKey, options: SeedOptions): Promise<void> {
+async function prepareKeys(workSeed: string, key: SshPublicKey, options: DebugfsOptions): Promise<void> {
   const file = await statInode(workSeed, AUTHORIZED_KEYS, options);
   if (file !== null && file.type !== 'regular') {
     throw refuse(workSeed, AUTHORIZED_KEYS, nameType(file), 'a regular file');
@@ -120,8 +121,9 @@ export async function seedAuthorizedKey(
   }
   // debugfs looks past a journal that was not replayed, whose writes would later undo ours.
   await recoverExt4(workSeed, options);
-  await prepareRoot(workSeed, options);
-  await prepareDirectory(workSeed, options);
-  await prepareKeys(workSeed, key, options);
+  const lookups = { ...options, directories: new Map<string, number>() };
+  await prepareRoot(workSeed, lookups);
+  await prepareDirectory(workSeed, lookups);
+  await prepareKeys(workSeed, key, lookups);
   await checkExt4(workSeed, options);
 }

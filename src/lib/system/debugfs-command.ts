@@ -6,6 +6,11 @@ import { type ProcessResult, run, toolFailed } from './process.ts';
 
 export interface DebugfsOptions {
   signal?: AbortSignal;
+  /**
+   * Inode numbers of directories, by path: what a call found and the next one need not walk to. Several calls may share
+   * it where nobody else removes or renames a directory between them.
+   */
+  directories?: Map<string, number>;
 }
 
 /** What debugfs says on stderr each time, also when all went well. */

@@ -74,12 +74,12 @@ async function statOne(image: string, name: string, options: DebugfsOptions): Pr
   return parseStat(image, name, result.stdout);
 }
 
-function components(name: string): string[] {
+function plainPath(name: string): string {
   const parts = name.split('/').filter((part) => part !== '');
   if (!name.startsWith('/') || parts.some((part) => part === '.' || part === '..')) {
     throw new BangerError('internal', `not a plain absolute path: ${JSON.stringify(name)}`);
   }
-  return parts;
+  return `/${parts.join('/')}`;
 }
 
 /**
@@ -91,20 +91,21 @@ export async function statInode(
   name: string,
   options: DebugfsOptions = {},
 ): Promise<Inode | null> {
-  const parts = components(name);
-  let inode = await statOne(image, '/', options);
-  for (const depth of parts.keys()) {
-    if (inode === null) return null;
-    if (inode.type !== 'directory') {
-      const parent = `/${parts.slice(0, depth).join('/')}`;
-      throw new BangerError(
-        'preflight_failed',
-        `${image}: ${parent} in it is a ${inode.type}, not a directory`,
-      );
-    }
-    inode = await statOne(image, `/${parts.slice(0, depth + 1).join('/')}`, options);
-  }
+  const plain = plainPath(name);
+  const parent = path.posix.dirname(plain);
+  if (plain !== '/' && (await findDirectory(image, parent, options)) === null) return null;
+  const inode = await statOne(image, plain, options);
+  if (inode?.type === 'directory') options.directories?.set(plain, inode.number);
   return inode;
+}
+
+/** The inode number of a directory, or null when there is nothing. */
+async function findDirectory(image: string, name: string, options: DebugfsOptions): Promise<number | null> {
+  const known = options.directories?.get(name);
+  if (known !== undefined) return known;
+  const inode = await statInode(image, name, options);
+  if (inode === null || inode.type === 'directory') return inode?.number ?? null;
+  throw new BangerError('preflight_failed', `${image}: ${name} in it is a ${inode.type}, not a directory`);
 }
 
 /**
@@ -137,8 +138,18 @@ async function dump(image: string, inode: Inode, scratch: string, options: Debug
 
 async function requireInode(image: string, name: string, options: DebugfsOptions): Promise<Inode> {
   const inode = await statInode(image, name, options);
-  if (inode === null) throw new BangerError('preflight_failed', `${image}: no ${name} in it`);
+  if (inode === null) throw isMissing(image, name);
   return inode;
+}
+
+async function requireDirectory(image: string, name: string, options: DebugfsOptions): Promise<number> {
+  const number = await findDirectory(image, name, options);
+  if (number === null) throw isMissing(image, name);
+  return number;
+}
+
+function isMissing(image: string, name: string): BangerError {
+  return new BangerError('preflight_failed', `${image}: no ${name} in it`);
 }
 
 /** Commands that make an inode, named in debugfs's language, what it should be. */
@@ -192,18 +203,19 @@ export async function makeDirectory(
   ownership: Ownership,
   options: DebugfsOptions = {},
 ): Promise<void> {
-  const parent = await requireInode(image, path.posix.dirname(name), options);
+  const parent = await requireDirectory(image, path.posix.dirname(name), options);
   // Looked for first: a mkdir that fails for it has already taken an inode and counted a link.
   const old = await statOne(image, name, options);
   if (old !== null)
     throw new BangerError('preflight_failed', `${image}: ${name} in it exists: a ${old.type}`);
   const commands = [
-    `cd <${parent.number}>`,
+    `cd <${parent}>`,
     `mkdir ${quote(path.posix.basename(name))}`,
     ...ownershipCommands(quote(name), 'directory', ownership),
   ];
   await withScratch(image, (scratch) => edit(image, scratch, commands, options));
-  await confirm(image, name, 'directory', ownership, options);
+  const { number } = await confirm(image, name, 'directory', ownership, options);
+  options.directories?.set(name, number);
 }
 
 /**
@@ -218,7 +230,7 @@ export async function writeInodeFile(
   ownership: Ownership,
   options: DebugfsOptions = {},
 ): Promise<void> {
-  const parent = await requireInode(image, path.posix.dirname(name), options);
+  const parent = await requireDirectory(image, path.posix.dirname(name), options);
   const old = await statOne(image, name, options);
   if (old !== null && old.type !== 'regular') {
     throw new BangerError('preflight_failed', `${image}: ${name} in it is a ${old.type}, not a regular file`);
@@ -229,7 +241,7 @@ export async function writeInodeFile(
     await writeFile(source, content);
     const commands = [
       // `write` puts no path, only a name, into the current directory, and takes no name that exists.
-      `cd <${parent.number}>`,
+      `cd <${parent}>`,
       ...(old ? [`rm ${base}`] : []),
       `write ${quote(source)} ${base}`,
       ...ownershipCommands(quote(name), 'regular', ownership),
