@@ -213,6 +213,13 @@ export const RULES: readonly Rule[] = [
     tests: ['test/lib/store/reserve.test.ts'],
   },
   {
+    rule: 'the reserve is taken back before a copy can use it up',
+    file: 'src/lib/store/store.ts',
+    from: 'this.#guarded(() => this.#reserve.lend(() => this.#immediate(change)));',
+    to: 'this.#guarded(() => this.#reserve.retryOnceWithout(() => this.#immediate(change)));',
+    tests: ['test/lib/store/store.test.ts', 'test/torture/full-disk.test.ts'],
+  },
+  {
     rule: 'space is estimated before the work starts',
     file: 'src/lib/system/room.ts',
     from: 'export function roomFault(path: string, { bytes, inodes }: Room): Fault | null {\n',

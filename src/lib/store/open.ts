@@ -36,13 +36,10 @@ export function openForReading(layout: Layout): Store | null {
     }
   };
   try {
-    return reserve.retryOnceWithout(() => open(database));
+    return reserve.lend(() => open(database));
   } catch (error) {
     const whole = /^SQLITE_(CANTOPEN|READONLY)/u.test(sqliteCode(error) ?? '') ? readResting(database) : null;
-    if (whole === null) {
-      reserve.takeBack();
-      throw busyOr(error, database);
-    }
+    if (whole === null) throw busyOr(error, database);
     try {
       return open(whole);
     } catch (unreadable) {
@@ -99,6 +96,7 @@ export async function openForWriting(layout: Layout, isAlive: (runId: string) =>
       versionOf(sqlite, layout.database);
     }
     sqlite.pragma('foreign_keys = ON');
+    reserve.takeBack();
     reserve.fill();
     return new Store(layout.database, sqlite, reserve);
   } catch (error) {

@@ -22,8 +22,8 @@ const NO_ROOM = ['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES'];
 
 /**
  * A megabyte and some inodes kept back beside the database: WAL needs a little of both even to read, so on a full disk
- * they are given up, and `list` and `delete` still work. Whoever gave them up takes them back at its end, before
- * anybody else fills the disk again.
+ * they are given up, and `list` and `delete` still work. They are taken back at once: a copy that a command makes
+ * between its transactions would use them up, and nothing could be written of its end.
  */
 export class Reserve {
   /** The first holds the blocks; the others are empty, an inode each. */
@@ -51,16 +51,30 @@ export class Reserve {
    * @throws PreflightError where `use` might not fail, but end the process
    */
   retryOnceWithout<T>(use: () => T): T {
-    if (this.#isShort()) {
-      this.#giveUp();
-      this.#requireBlocks();
-    }
+    if (this.giveUpWhenShort()) this.#requireBlocks();
     try {
       return use();
     } catch (error) {
       if (!isOutOfSpace(error) || !this.#giveUp()) throw error;
       return use();
     }
+  }
+
+  /** As `retryOnceWithout`, and takes back what was given up for it. */
+  lend<T>(use: () => T): T {
+    try {
+      return this.retryOnceWithout(use);
+    } finally {
+      this.takeBack();
+    }
+  }
+
+  /** For what does not fail for want of space, but is left undone; false where there is enough. */
+  giveUpWhenShort(): boolean {
+    const { bavail, bsize, files, ffree } = this.#statfs();
+    const isShort = bavail * bsize < SHORT_BYTES || (files > 0 && ffree < SHORT_INODES);
+    if (isShort) this.#giveUp();
+    return isShort;
   }
 
   /** Makes again what was given up here, as far as it goes: a part is better than nothing, and completed later. */
@@ -84,11 +98,6 @@ export class Reserve {
 
   #statfs(): { bavail: number; bsize: number; files: number; ffree: number } {
     return statfsSync(dirname(this.#paths[0] ?? ''));
-  }
-
-  #isShort(): boolean {
-    const { bavail, bsize, files, ffree } = this.#statfs();
-    return bavail * bsize < SHORT_BYTES || (files > 0 && ffree < SHORT_INODES);
   }
 
   /**

@@ -64,14 +64,14 @@ export class Store {
    * @throws UnknownCommitError when COMMIT itself failed
    */
   write<T>(change: () => T): T {
-    return this.#guarded(() => this.#reserve.retryOnceWithout(() => this.#immediate(change)));
+    return this.#guarded(() => this.#reserve.lend(() => this.#immediate(change)));
   }
 
   /** As `write`, but `busy` at once when another connection is writing. */
   tryWrite<T>(change: () => T): T | 'busy' {
     this.#sqlite.pragma('busy_timeout = 0');
     try {
-      return this.#reserve.retryOnceWithout(() => this.#immediate(change));
+      return this.#reserve.lend(() => this.#immediate(change));
     } catch (error) {
       if (isBusy(error) || isBusyError(error)) return 'busy';
       throw storeError(error, this.path);
@@ -86,6 +86,8 @@ export class Store {
   }
 
   close(): void {
+    // The last writer moves the log into the database, which may have to grow for it.
+    if (!this.#sqlite.readonly) this.#reserve.giveUpWhenShort();
     this.#sqlite.close();
     this.#reserve.takeBack();
   }

@@ -92,6 +92,21 @@ describe('the reserve', () => {
     expect(existsSync(state.layout.reserve)).toBe(false);
   });
 
+  test('that was lent is back before anything else can take its room', async ({ state }) => {
+    await mkdir(state.directory);
+    const reserve = new Reserve(state.layout.reserve);
+    const full = Object.assign(new Error('full'), { code: 'ENOSPC' });
+    reserve.fill();
+    const isThere = (): boolean => existsSync(state.layout.reserve);
+    const uses: boolean[] = [];
+    const failing = (): never => {
+      uses.push(isThere());
+      throw full;
+    };
+    expect(() => reserve.lend(failing)).toThrow('full');
+    expect([...uses, isThere()]).toEqual([true, false, true]);
+  });
+
   test('is given up for want of space alone, and then once', async ({ state }) => {
     await mkdir(state.directory);
     const reserve = new Reserve(state.layout.reserve);
