@@ -7,6 +7,7 @@ import { type BootSet, pathsOf } from './artifacts.ts';
 import type { BuildStep } from './build-step.ts';
 import { checkBootSet, type KnownKernel, type MendOf } from './requirements.ts';
 import { checkRoom } from './room.ts';
+import { interpreterOf } from './script-interpreter.ts';
 import { findStaticBusybox } from './static-busybox.ts';
 
 const MIB = 2 ** 20;
@@ -69,14 +70,18 @@ async function checkStepSource(faults: FaultList, step: BuildStep): Promise<void
       return;
     }
     await access(path, found.isDirectory() ? constants.R_OK | constants.X_OK : constants.R_OK);
+    // What may be opened need not be readable: /proc/self/mem, a file on a failed disk.
+    if (step.kind === 'script') interpreterOf(path);
   } catch (error) {
     const code = errnoOf(error);
     if (code === undefined) throw error;
-    faults.add(
-      `${what} ${oneLine(path)} ${code === 'EACCES' ? 'cannot be read by this user' : `is not there (${code})`}`,
-      mend,
-    );
+    faults.add(`${what} ${oneLine(path)} ${whyUnreadable(code)}`, mend);
   }
+}
+
+function whyUnreadable(code: string): string {
+  if (code === 'EACCES') return 'cannot be read by this user';
+  return code === 'EIO' ? 'cannot be read (EIO)' : `is not there (${code})`;
 }
 
 async function assertGrows(rootfs: string, size: number): Promise<void> {

@@ -1,4 +1,3 @@
-import { closeSync, openSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { BuildLog } from '../build-log.ts';
 import { BangerError } from '../errors.ts';
@@ -10,6 +9,7 @@ import { type BuildStep, describeStep } from './build-step.ts';
 import { guestCopyCommand } from './guest-copy.ts';
 import type { PackageCache } from './package-cache.ts';
 import { DOCKER_COMMANDS, installCommands } from './packages.ts';
+import { interpreterOf } from './script-interpreter.ts';
 
 /** How many lines of a failed step's output are part of its error. */
 const TAIL_LINES = 20;
@@ -112,22 +112,4 @@ function stepFailed(title: string, result: ProcessResult, tail: readonly string[
     `${oneLine(title)}: failed with status ${result.exitCode} after ${formatDuration(result.durationMs)}${output}`,
     { details: { step: title, status: result.exitCode, output: tail } },
   );
-}
-
-/**
- * What runs a script: the interpreter of its first line, as execve(2) would, or `sh`. Named here because a file that
- * is bound from a filesystem mounted noexec, or that has no x bit, could not be executed itself.
- */
-function interpreterOf(path: string): string[] {
-  const head = Buffer.alloc(256);
-  const file = openSync(path, 'r');
-  try {
-    const read = readSync(file, head, 0, head.length, 0);
-    const [, interpreter, argument] =
-      /^#![ \t]*(\S+)(?:[ \t]+([^\n]*?))?[ \t\r]*\n/u.exec(head.toString('utf8', 0, read)) ?? [];
-    if (interpreter === undefined) return ['/bin/sh'];
-    return argument ? [interpreter, argument] : [interpreter];
-  } finally {
-    closeSync(file);
-  }
 }
