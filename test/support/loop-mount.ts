@@ -19,9 +19,8 @@ export interface MountOptions {
   make?: readonly string[];
 }
 
-/** mkfs.xfs(8): reflink lets files share blocks. */
 const MKFS = {
-  xfs: ['mkfs.xfs', '-q', ...['-m', 'reflink=1']],
+  xfs: ['mkfs.xfs', '-q'],
   ext4: ['mke2fs', '-q', '-F', ...['-t', 'ext4']],
 } as const;
 

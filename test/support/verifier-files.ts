@@ -12,6 +12,7 @@ export interface RecordedImage {
   initrd_path: string | null;
   modules_dir: string | null;
   work_seed_path: string | null;
+  base_image_id: string | null;
 }
 
 const PRIVATE = ['.', 'images', 'live', 'image-build', 'vms'];

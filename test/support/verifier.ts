@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, lstatSync } from 'node:fs';
 import { copyFile, mkdtemp, open, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -12,15 +12,27 @@ export interface StateOwner {
   uid: number;
 }
 
+/** Tells whether a file is the one that it was, and as it was. */
+export function identityOf(path: string): string {
+  const { dev, ino, size, mtimeNs, ctimeNs } = lstatSync(path, { bigint: true });
+  return [dev, ino, size, mtimeNs, ctimeNs].join(':');
+}
+
 /**
  * Looks at a state directory that no command is using, with other eyes than the program's own, and returns every
  * complaint. A state directory that does not exist is sound.
+ * @param sound identities of filesystems that were found sound before
  */
-export async function inspectState(stateDir: string, owner: StateOwner): Promise<string[]> {
+export async function inspectState(
+  stateDir: string,
+  owner: StateOwner,
+  sound: ReadonlySet<string> = new Set(),
+): Promise<string[]> {
   const leaked = inspectKernel(stateDir);
   if (!existsSync(stateDir)) return leaked;
   const registry = await inspectRegistry(stateDir);
-  const filesystems = await findFilesystems(join(stateDir, 'images'));
+  const found = await findFilesystems(join(stateDir, 'images'));
+  const filesystems = found.filter((path) => !sound.has(identityOf(path)));
   return [
     ...leaked,
     ...registry.complaints,
@@ -38,7 +50,9 @@ export async function assertSound(stateDir: string, owner: StateOwner): Promise<
 }
 
 /** Reads a copy, so that looking changes nothing: opening a WAL database makes files beside it. */
-async function inspectRegistry(stateDir: string): Promise<{ complaints: string[]; images: RecordedImage[] }> {
+export async function inspectRegistry(
+  stateDir: string,
+): Promise<{ complaints: string[]; images: RecordedImage[] }> {
   const copy = await mkdtemp(join(tmpdir(), 'banger-verifier-'));
   try {
     const path = join(stateDir, 'banger.db');
@@ -107,7 +121,7 @@ function isLocked(path: string): boolean {
 }
 
 /** ext4's magic number, 0xEF53, stands 56 bytes into the superblock, which stands at 1024 (ext4(5), kernel docs). */
-async function findFilesystems(directory: string): Promise<string[]> {
+export async function findFilesystems(directory: string): Promise<string[]> {
   if (!existsSync(directory)) return [];
   const entries = await readdir(directory, { recursive: true, withFileTypes: true });
   const found: string[] = [];

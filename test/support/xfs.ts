@@ -6,8 +6,13 @@ import type { Account } from './test-user.ts';
 const below = (): string => inject('testRun').directory;
 
 /** An XFS that can share blocks between files; 300 MiB is the least that mkfs.xfs makes. */
-export function mountXfs(sizeMiB = 600, owner?: Account): Promise<MountedFilesystem> {
-  return mountNew('xfs', { below: below(), sizeMiB, ...(owner ? { owner } : {}) });
+export function mountXfs(
+  sizeMiB = 600,
+  owner?: Account,
+  { reflink = true } = {},
+): Promise<MountedFilesystem> {
+  const make = ['-m', `reflink=${reflink ? 1 : 0}`];
+  return mountNew('xfs', { below: below(), sizeMiB, make, ...(owner ? { owner } : {}) });
 }
 
 /** An ext4, which cannot. */

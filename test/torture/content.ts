@@ -1,16 +1,15 @@
 import { run } from '../../src/lib/system/process.ts';
-import type { BuiltImage } from '../support/builds.ts';
+import type { RecordedImage } from '../support/verifier-files.ts';
 import type { Ground } from './ground.ts';
 
 /**
  * Compares a managed image that was made of a ground's files with them: all of what was copied, and of a rootfs that
  * was worked on the largest file in it. Filesystem checks see structure alone.
  */
-export async function inspectContent({ home, base }: Ground, name: string): Promise<string[]> {
-  const { document: image } = await home.json<BuiltImage>(['image', 'show', name]);
+export async function inspectContent({ base }: Ground, image: RecordedImage): Promise<string[]> {
   const same = async (file: string, ...args: string[]): Promise<string[]> => {
     const { exitCode, stdout, stderr } = await run(file, args, { okExit: 'any' });
-    return exitCode === 0 ? [] : [`${name} is not what it was made of: ${stdout}${stderr}`.trim()];
+    return exitCode === 0 ? [] : [`${image.name} is not what it was made of: ${stdout}${stderr}`.trim()];
   };
   return [
     ...(await same('cmp', image.kernel_path, base.kernel)),

@@ -1,9 +1,11 @@
 import { expect } from 'vitest';
-import { type CliResult, testAccounts } from '../support/cli.ts';
+import type { CliResult } from '../support/cli.ts';
+import type { Account } from '../support/test-user.ts';
 import { COMMANDS, type Command, type Deed, deedOn, stateOf } from './deeds.ts';
-import { type Ground, list, test } from './ground.ts';
+import { type Ground, type GroundOf, list, test } from './ground.ts';
+import { casesOf, pointsOf } from './points.ts';
 import { holdToPromise, tell } from './promise.ts';
-import { type Blow, describePoint, type Point, recordThreads, recordTools, strike } from './strike.ts';
+import { type Blow, describePoint, type Point, strike } from './strike.ts';
 import { sample, WHOLE } from './tally.ts';
 import { matters } from './trace.ts';
 import { type Trial, tryAll } from './trials.ts';
@@ -17,6 +19,8 @@ const STACK_TRACE = /^\s+at .+:\d+:\d+\)?$/mu;
 /** Of each command where not all are tried: of its own calls, and of its tools'. */
 const OWN = 3;
 const TOOLS = 1;
+/** How often what comes after is the same command again; a register of another name takes a tenth of the time. */
+const AGAIN = WHOLE ? 4 : 1;
 
 interface Attempt {
   point: Point;
@@ -24,11 +28,11 @@ interface Attempt {
 }
 
 /** All errors at each call on the state; one at a lock, which has no room to run out of, and at a tool's other calls. */
-async function attemptsOn(ground: Ground, { args, makes }: Deed): Promise<Attempt[]> {
-  const own = sample(await recordThreads(ground, args), OWN);
-  const others = makes ? sample(await recordTools(ground, args), TOOLS) : [];
-  return [...own, ...others].flatMap((point, index) => {
-    const isFull = WHOLE && point.call.name !== 'fcntl' && matters(point.call, ground.home.stateDir);
+async function attemptsOn(groundOf: GroundOf, account: Account, command: Command): Promise<Attempt[]> {
+  const { own, tools } = await pointsOf(groundOf, account, command);
+  const { stateDir } = (await groundOf(account)).home;
+  return [...sample(own, OWN), ...sample(tools, TOOLS)].flatMap((point, index) => {
+    const isFull = WHOLE && point.call.name !== 'fcntl' && matters(point.call, stateDir);
     return ERRNOS.filter((_, which) => isFull || which === index % ERRNOS.length).map((errno) => ({
       point,
       errno,
@@ -46,16 +50,16 @@ async function judge(ground: Ground, deed: Deed, result: CliResult): Promise<str
   return complaints;
 }
 
-async function trialsOf(ground: Ground, command: Command): Promise<Trial[]> {
-  const attempts = await attemptsOn(ground, deedOn(ground, command));
-  return attempts.map(({ point, errno }) => ({
+async function trialsOf(groundOf: GroundOf, account: Account, command: Command): Promise<Trial[]> {
+  const attempts = await attemptsOn(groundOf, account, command);
+  return attempts.map(({ point, errno }, index) => ({
     name: `${command}: ${errno} at ${describePoint(point)}`,
-    async attempt(own) {
-      const deed = deedOn(own, command);
-      const result = await strike(own, deed.args, point, errno);
+    async attempt(ground) {
+      const deed = deedOn(ground, command);
+      const result = await strike(ground, deed.args, point, errno);
       if (result === null) return { complaints: ['never met'], met: false, lost: false };
-      const told = await judge(own, deed, result);
-      const found = await holdToPromise(own, deed, 'again');
+      const told = await judge(ground, deed, result);
+      const found = await holdToPromise(ground, deed, index % AGAIN === 0 ? 'again' : 'other');
       return { complaints: [...told, ...found], met: true, lost: found.length > 0 };
     },
   }));
@@ -64,17 +68,10 @@ async function trialsOf(ground: Ground, command: Command): Promise<Trial[]> {
 /** In a sample a rename does what a register does, and a promote what a build does. */
 const ALL = WHOLE ? COMMANDS : (['register', 'build', 'delete'] as const);
 
-/** What another account's commands do is what the first one's do, but for a build, which is mounted in another way. */
-const CASES = testAccounts().flatMap((account, index) => {
-  const another = WHOLE ? (['build'] as const) : [];
-  const commands = index === 0 ? ALL : another;
-  return commands.map((command) => ({ account, command, label: account.label }));
-});
-
-test.for(CASES)(
+test.for(casesOf(ALL))(
   'as $label, a $command any of whose calls fails says so or succeeds, and loses nothing',
   async ({ account, command }, { groundOf }) => {
-    const trials = await trialsOf(await groundOf(account), command);
+    const trials = await trialsOf(groundOf, account, command);
     const tally = { command: `image ${command}`, torment: 'failed calls' } as const;
     expect(await tryAll(groundOf, account, trials, tally)).toEqual([]);
   },

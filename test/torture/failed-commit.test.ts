@@ -35,7 +35,8 @@ test.for(WHOLE ? COMMANDS : (['promote'] as const))(
     const points = WHOLE ? commits : commits.slice(...AROUND_PUBLISHING);
     for (const point of points) {
       const result = await strike(ground, deed.args, point, 'error=EIO', nextWrite(point));
-      if (result?.status !== 137)
+      // The first of them may be told before anything more is written (9), and after the last there is nothing to write.
+      if (![137, 9, 0].includes(result?.status ?? -1) || (result?.status === 0 && point !== points.at(-1)))
         complaints.push(`${describePoint(point)}: ${result ? `exit ${result.status}` : 'never met'}`);
       // By another command: it settles what was left, and changes nothing of what is listed.
       const found = await holdToPromise(ground, deed, 'other');

@@ -5,6 +5,7 @@ import { run } from '../../src/lib/system/process.ts';
 import { type Base, type BuiltImage, makeBase } from '../support/builds.ts';
 import { Home } from '../support/cli.ts';
 import type { Account } from '../support/test-user.ts';
+import { findFilesystems, identityOf, inspectState } from '../support/verifier.ts';
 
 /** What `list` says of an image, as far as a name can change hands. */
 export type Listed = Pick<BuiltImage, 'name' | 'managed'> & { id: string };
@@ -17,6 +18,7 @@ export class Ground {
   readonly base: Base;
   /** What is listed before each attempt. */
   readonly images: readonly Listed[];
+  #sound: ReadonlySet<string> = new Set();
 
   /** Images: `base`, `candidate` (to be promoted, with a work seed) and `kept` (managed). */
   static async make(home: Home): Promise<Ground> {
@@ -46,9 +48,30 @@ export class Ground {
   }
 
   async reset(): Promise<void> {
-    await run('rm', ['-rf', '--one-file-system', this.home.stateDir]);
-    await run('cp', ['-a', '--sparse=always', this.#template, this.home.stateDir]);
+    await replaceTree(this.home.stateDir, this.#template);
+    const filesystems = await findFilesystems(join(this.home.stateDir, 'images'));
+    this.#sound = new Set(filesystems.map(identityOf));
   }
+
+  /** Keeps the state as it is now; returns what brings it back. */
+  async save(): Promise<() => Promise<void>> {
+    const saved = join(this.home.directory, 'saved');
+    await replaceTree(saved, this.home.stateDir);
+    return async () => {
+      this.#sound = new Set();
+      await replaceTree(this.home.stateDir, saved);
+    };
+  }
+
+  /** Every complaint about the state; a filesystem that nobody touched since the beginning is what it was. */
+  inspect(): Promise<string[]> {
+    return inspectState(this.home.stateDir, { uid: this.home.account.uid }, this.#sound);
+  }
+}
+
+async function replaceTree(target: string, source: string): Promise<void> {
+  const script = 'rm -rf --one-file-system "$1" && cp -a --sparse=always "$2" "$1"';
+  await run('sh', ['-c', script, 'sh', target, source]);
 }
 
 /** What comes after is done by the form of the program that starts sooner: there is much of it. */
@@ -64,9 +87,11 @@ export async function list(home: Home): Promise<Listed[]> {
   return document.map(({ id, name, managed }) => ({ id, name, managed }));
 }
 
+/** The grounds of an account, as many as are worked on side by side; the same ones for every test of a file. */
+export type GroundOf = (account: Account, lane?: number) => Promise<Ground>;
+
 interface GroundFixtures {
-  /** The grounds of an account, as many as are worked on side by side; the same ones for every test of a file. */
-  groundOf: (account: Account, lane?: number) => Promise<Ground>;
+  groundOf: GroundOf;
 }
 
 export const test = base.extend<GroundFixtures>({

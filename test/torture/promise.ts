@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { until } from '../support/builds.ts';
 import type { CliResult } from '../support/cli.ts';
+import { inspectRegistry } from '../support/verifier.ts';
 import { inspectKernel } from '../support/verifier-kernel.ts';
 import { inspectContent } from './content.ts';
 import { type Deed, stateOf } from './deeds.ts';
@@ -43,15 +44,16 @@ export async function holdToPromise(ground: Ground, deed: Deed, next: Next): Pro
 
   // Children of what was killed die on their own, a moment later.
   await until('nothing left', () => inspectKernel(home.stateDir).length === 0).catch(() => {});
-  await home.verify().catch((error: Error) => complaints.push(error.message));
-  const now = await list(home);
+  complaints.push(...(await ground.inspect()));
+  const { images } = await inspectRegistry(home.stateDir);
+  const now = images.map(({ id, name, managed }) => ({ id, name, managed: managed === 1 }));
   const after = stateOf(
     ground,
     deed,
     now.filter(({ name }) => name !== OTHER),
   );
-  if (after === 'after' && deed.makes !== null)
-    complaints.push(...(await inspectContent(ground, deed.makes)));
+  const made = images.find(({ name }) => name === deed.makes);
+  if (after === 'after' && made) complaints.push(...(await inspectContent(ground, made)));
   if (after !== (next === 'again' ? 'after' : before)) complaints.push(`${next} left: ${show(now)}`);
 
   // The machine may have had much to do just then: the same command unharmed tells how much.

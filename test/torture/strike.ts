@@ -72,9 +72,8 @@ function pointsIn(place: Point['place'], trace: string, { home }: Ground): Point
 }
 
 function inBoth(first: readonly Point[], second: readonly Point[]): Point[] {
-  const keyOf = ({ place, call }: Point): string => `${nameOf(place)} ${identityOf(call)}`;
-  const again = new Set(second.map(keyOf));
-  return first.filter((point) => again.has(keyOf(point)));
+  const again = new Set(second.map(identityOf));
+  return first.filter((point) => again.has(identityOf(point)));
 }
 
 /**
@@ -90,18 +89,18 @@ export async function strike(
   blow: Blow,
   thenKillAt?: Pick<Call, 'name' | 'ordinal'>,
 ): Promise<CliResult | null> {
-  const wanted = identityOf(call);
+  const wanted = callIdentity(call);
   let when = call.ordinal;
   for (let tries = 0; tries < TRIES; tries += 1) {
     const { result, met } = await strikeOnce(ground, args, place, call.name, { blow, when, thenKillAt });
     const struck = met[when - 1];
-    if (struck && identityOf(struck) === wanted) return result;
+    if (struck && callIdentity(struck) === wanted) return result;
     // Once where it was recorded, once as far from there as the call is that was struck instead: the C library looks
     // at the processors when it likes to.
-    const recorded = struck && among.find((other) => identityOf(other) === identityOf(struck));
+    const recorded = struck && among.find((other) => callIdentity(other) === callIdentity(struck));
     if (tries % 2 === 1) when = call.ordinal;
     else if (struck && recorded) when = call.ordinal + struck.ordinal - recorded.ordinal;
-    else when = met.find((other) => identityOf(other) === wanted)?.ordinal ?? when + 1;
+    else when = met.find((other) => callIdentity(other) === wanted)?.ordinal ?? when + 1;
   }
   return null;
 }
@@ -147,8 +146,13 @@ function injectionOf(blow: Blow, ofTool: boolean): string {
   return blow === 'kill group' ? 'signal=STOP' : blow;
 }
 
-function identityOf({ name, target, occurrence }: Call): string {
+function callIdentity({ name, target, occurrence }: Call): string {
   return `${name} ${target} ${occurrence}`;
+}
+
+/** Tells a point from the others, and is the same for the same one of another run. */
+export function identityOf({ place, call }: Point): string {
+  return `${nameOf(place)} ${callIdentity(call)}`;
 }
 
 /** Waits for the SIGSTOP that was injected; false when the program has ended without it. */

@@ -1,8 +1,9 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '../../src/lib/system/process.ts';
 import type { Home } from '../support/cli.ts';
+import { QUICKLY } from './ground.ts';
 import { readIfThere, STRACE, type TracedRun } from './held.ts';
 
 /** A program that a command starts, and which of those of its name. */
@@ -25,10 +26,11 @@ const PATH = '/usr/bin:/bin:/usr/sbin:/sbin';
 function wrapper(name: string, real: string, directory: string): string {
   return `#!/bin/sh
 turn=1
-until mkdir ${directory}/${name}.$turn 2>/dev/null; do turn=$((turn + 1)); done
+set -C
+until { true >${directory}/${name}.$turn; } 2>/dev/null; do turn=$((turn + 1)); done
 . ${directory}/plan
 case $tools in
-all | ${name}.$turn) exec strace -D ${STRACE.join(' ')} -o ${directory}/${name}.$turn/trace $options ${real} "$@" ;;
+all | ${name}.$turn) exec strace -D ${STRACE.join(' ')} -o ${directory}/${name}.$turn.trace $options ${real} "$@" ;;
 esac
 exec ${real} "$@"
 `;
@@ -42,15 +44,19 @@ export async function runWithTools(
   strace: readonly string[],
 ): Promise<TracedRun & { tools(): Tool[]; traceOf(tool: Tool): string }> {
   const directory = join(home.directory, 'traced-tools');
-  const wrappers = join(home.directory, 'wrappers');
+  const wrapped = which === 'all' ? NAMES : [which.name];
+  const wrappers = join('wrappers', which === 'all' ? 'all' : which.name);
   await rm(directory, { recursive: true, force: true });
   await mkdir(directory);
   await run('chown', [`${home.account.uid}:${home.account.gid}`, directory]);
   const tools = which === 'all' ? 'all' : `${which.name}.${which.turn}`;
   await writeFile(join(directory, 'plan'), `tools=${tools}\noptions='${strace.join(' ')}'\n`);
-  await makeWrappers(home, wrappers, directory);
-  const { pid, result } = home.start(args, { env: { PATH: `${wrappers}:/usr/local/bin:/usr/bin:/bin` } });
-  const traceOf = ({ name, turn }: Tool): string => readIfThere(join(directory, `${name}.${turn}`, 'trace'));
+  await makeWrappers(home, wrappers, wrapped, directory);
+  const { pid, result } = home.start(args, {
+    ...QUICKLY,
+    env: { PATH: `${join(home.directory, wrappers)}:/usr/local/bin:/usr/bin:/bin` },
+  });
+  const traceOf = ({ name, turn }: Tool): string => readIfThere(join(directory, `${name}.${turn}.trace`));
   return {
     pid,
     result,
@@ -66,14 +72,19 @@ export async function runWithTools(
   };
 }
 
-async function makeWrappers(home: Home, wrappers: string, directory: string): Promise<void> {
-  if ((await run('test', ['-d', wrappers], { okExit: 'any' })).exitCode === 0) return;
-  for (const name of NAMES) {
+async function makeWrappers(
+  home: Home,
+  wrappers: string,
+  names: readonly string[],
+  directory: string,
+): Promise<void> {
+  if (existsSync(join(home.directory, wrappers))) return;
+  for (const name of names) {
     const { stdout, exitCode } = await run('sh', ['-c', 'command -v "$0"', name], {
       env: { PATH },
       okExit: 'any',
     });
     if (exitCode !== 0) continue;
-    await home.write(join('wrappers', name), wrapper(name, stdout.trim(), directory), 0o755);
+    await home.write(join(wrappers, name), wrapper(name, stdout.trim(), directory), 0o755);
   }
 }

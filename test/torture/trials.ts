@@ -1,5 +1,5 @@
 import type { Account } from '../support/test-user.ts';
-import type { Ground } from './ground.ts';
+import type { Ground, GroundOf } from './ground.ts';
 import { passedBefore, recordPassed } from './passed.ts';
 import { count, type Torment, WHOLE } from './tally.ts';
 
@@ -28,7 +28,7 @@ const LANES = WHOLE ? 2 : 1;
  * @returns every complaint
  */
 export async function tryAll(
-  groundOf: (account: Account, lane?: number) => Promise<Ground>,
+  groundOf: GroundOf,
   account: Account,
   trials: readonly Trial[],
   tally: { command: string; torment: Torment },
