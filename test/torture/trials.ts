@@ -1,6 +1,7 @@
 import type { Account } from '../support/test-user.ts';
 import type { Ground, GroundOf } from './ground.ts';
 import { passedBefore, recordPassed } from './passed.ts';
+import { SEED, Seeded } from './seeded.ts';
 import { count, type Torment, WHOLE } from './tally.ts';
 
 /** Something that is done to a command on a ground of its own, and what becomes of it. */
@@ -23,8 +24,12 @@ const ENOUGH = 20;
 /** Commands wait for disks and for each other more than they compute. */
 const LANES = WHOLE ? 2 : 1;
 
+/** How often a whole run tells how far it is, in trials. */
+const TELL_EVERY = 200;
+
 /**
- * Goes through trials on several grounds side by side; those that an interrupted run passed are counted and left out.
+ * Goes through trials on several grounds side by side, in any order: what fails in many places is found out early.
+ * Those that an interrupted run passed are counted and left out.
  * @returns every complaint
  */
 export async function tryAll(
@@ -36,11 +41,12 @@ export async function tryAll(
   const complaints: string[] = [];
   let tried = 0;
   let lost = 0;
-  const waiting = trials.filter(({ name }) => {
-    const passed = passedBefore(`${account.label} ${name}`);
-    if (passed) tried += 1;
-    return !passed;
-  });
+  const left = trials.filter(({ name }) => !passedBefore(`${account.label} ${name}`));
+  const waiting = shuffled(left);
+  tried += trials.length - left.length;
+  const tell = (line: string): void => {
+    if (WHOLE) console.log(`${tally.command}, ${tally.torment}, ${account.label}: ${line}`);
+  };
   const lane = async (index: number): Promise<void> => {
     const ground = await groundOf(account, index);
     while (complaints.length < ENOUGH) {
@@ -50,10 +56,19 @@ export async function tryAll(
       if (outcome.met) tried += 1;
       if (outcome.lost) lost += 1;
       if (outcome.complaints.length === 0) recordPassed(`${account.label} ${trial.name}`);
-      complaints.push(...outcome.complaints.map((complaint) => `${trial.name}: ${complaint}`));
+      const found = outcome.complaints.map((complaint) => `${trial.name}: ${complaint}`);
+      complaints.push(...found);
+      for (const complaint of found) tell(complaint);
+      if (waiting.length % TELL_EVERY === 0) tell(`${waiting.length} of ${trials.length} left`);
     }
   };
   await Promise.all(Array.from({ length: Math.min(LANES, waiting.length) }, (_, index) => lane(index)));
   count({ ...tally, tried, lost });
   return complaints;
+}
+
+function shuffled<T>(all: readonly T[]): T[] {
+  const random = new Seeded(SEED);
+  const keyed = all.map((one) => ({ one, key: random.next() }));
+  return keyed.sort((first, second) => first.key - second.key).map(({ one }) => one);
 }
