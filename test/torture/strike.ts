@@ -90,24 +90,58 @@ export async function strike(
   thenKillAt?: Pick<Call, 'name' | 'ordinal'>,
 ): Promise<CliResult | null> {
   const wanted = callIdentity(call);
-  let when = call.ordinal;
+  const path = thenKillAt ? undefined : pathToCountBy(place, call);
+  const counted = path === undefined ? among : among.filter((other) => isOn(other, path));
+  let when = ordinalIn(counted, call);
   for (let tries = 0; tries < TRIES; tries += 1) {
-    const { result, met } = await strikeOnce(ground, args, place, call.name, { blow, when, thenKillAt });
+    const { result, met } = await strikeOnce(ground, args, place, call.name, {
+      blow,
+      when,
+      thenKillAt,
+      path: path && inHome(path, ground),
+    });
     const struck = met[when - 1];
     if (struck && callIdentity(struck) === wanted) return result;
     // Once where it was recorded, once as far from there as the call is that was struck instead: the C library looks
     // at the processors when it likes to.
-    const recorded = struck && among.find((other) => callIdentity(other) === callIdentity(struck));
-    if (tries % 2 === 1) when = call.ordinal;
-    else if (struck && recorded) when = call.ordinal + struck.ordinal - recorded.ordinal;
+    const recorded = struck && counted.find((other) => callIdentity(other) === callIdentity(struck));
+    if (tries % 2 === 1) when = ordinalIn(counted, call);
+    else if (struck && recorded)
+      when = ordinalIn(counted, call) + struck.ordinal - ordinalIn(counted, recorded);
     else when = met.find((other) => callIdentity(other) === wanted)?.ordinal ?? when + 1;
   }
   return null;
 }
 
+/** Which of its name a call is among others, from 1: what strace counts. */
+function ordinalIn(calls: readonly Call[], call: Call): number {
+  return calls.filter(({ name }) => name === call.name).indexOf(call) + 1;
+}
+
+/**
+ * A file of the home that is named the same in every run: of the program's calls only those on it are counted then, for
+ * how many others come before depends on the engine's memory.
+ */
+function pathToCountBy(place: Point['place'], { target }: Call): string | undefined {
+  const path = target.split(' ').at(-1);
+  return typeof place === 'string' && path?.startsWith('~/') && !/\b(?:ID|N)\b/u.test(path)
+    ? path
+    : undefined;
+}
+
+function isOn({ target }: Call, path: string): boolean {
+  return target.split(' ').includes(path);
+}
+
+function inHome(path: string, { home }: Ground): string {
+  return path.replace(/^~/u, home.directory);
+}
+
 interface Injection {
   blow: Blow;
   when: number;
+  /** The calls on this file alone are counted. */
+  path: string | undefined;
   thenKillAt: Pick<Call, 'name' | 'ordinal'> | undefined;
 }
 
@@ -116,7 +150,7 @@ async function strikeOnce(
   args: readonly string[],
   place: Point['place'],
   name: string,
-  { blow, when, thenKillAt }: Injection,
+  { blow, when, thenKillAt, path }: Injection,
 ): Promise<{ result: CliResult; met: Call[] }> {
   await ground.reset();
   const ofTool = typeof place !== 'string';
@@ -124,7 +158,10 @@ async function strikeOnce(
   const names = thenKillAt ? `${name},${thenKillAt.name}` : name;
   const killing = thenKillAt ? [`inject=${thenKillAt.name}:signal=KILL:when=${thenKillAt.ordinal}`] : [];
   const expressions = [`trace=${names}`, `inject=${name}:${injection}:when=${when}`, ...killing];
-  const strace = expressions.flatMap((expression) => ['-e', expression]);
+  const strace = [
+    ...(path === undefined ? [] : ['-P', path]),
+    ...expressions.flatMap((expression) => ['-e', expression]),
+  ];
   const { home } = ground;
   let run: TracedRun;
   let trace: () => string;

@@ -24,6 +24,8 @@ const ENOUGH = 20;
 /** Commands wait for disks and for each other more than they compute. */
 const LANES = WHOLE ? 2 : 1;
 
+/** How often a trial is put off that did not come to what was to be tried: threads and tools change places under load. */
+const PUT_OFF = 3;
 /** How often a whole run tells how far it is, in trials. */
 const TELL_EVERY = 200;
 
@@ -47,12 +49,19 @@ export async function tryAll(
   const tell = (line: string): void => {
     if (WHOLE) console.log(`${tally.command}, ${tally.torment}, ${account.label}: ${line}`);
   };
+  const put = new Map<Trial, number>();
   const lane = async (index: number): Promise<void> => {
     const ground = await groundOf(account, index);
     while (complaints.length < ENOUGH) {
       const trial = waiting.shift();
       if (trial === undefined) return;
-      const outcome = await trial.attempt(ground);
+      const outcome = await attempt(trial, ground);
+      const putOff = put.get(trial) ?? 0;
+      if (!outcome.met && putOff < PUT_OFF) {
+        put.set(trial, putOff + 1);
+        waiting.push(trial);
+        continue;
+      }
       if (outcome.met) tried += 1;
       if (outcome.lost) lost += 1;
       if (outcome.complaints.length === 0) recordPassed(`${account.label} ${trial.name}`);
@@ -65,6 +74,19 @@ export async function tryAll(
   await Promise.all(Array.from({ length: Math.min(LANES, waiting.length) }, (_, index) => lane(index)));
   count({ ...tally, tried, lost });
   return complaints;
+}
+
+/** What a lane throws would leave the others at work on their grounds. */
+async function attempt(trial: Trial, ground: Ground): Promise<Outcome> {
+  try {
+    return await trial.attempt(ground);
+  } catch (error) {
+    return {
+      complaints: [error instanceof Error ? (error.stack ?? error.message) : String(error)],
+      met: false,
+      lost: false,
+    };
+  }
 }
 
 function shuffled<T>(all: readonly T[]): T[] {
