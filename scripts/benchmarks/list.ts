@@ -41,6 +41,7 @@ async function makeImage(imagesDir: string, index: number): Promise<ImageRow> {
     kernel_path: file('kernel'),
     initrd_path: null,
     modules_dir: null,
+    generation: 1,
     build_size: null,
     packages_preset: 'debian',
     docker: 0,

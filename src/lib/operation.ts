@@ -44,6 +44,11 @@ export function assertNameFree(store: Store, name: string): void {
       hints: [`banger image show ${name}`, `banger image delete ${name}`, 'choose another name'],
     });
   }
+  assertNameUnreserved(store, name);
+}
+
+/** Throws while an operation is going to publish under a name (exit 4). */
+export function assertNameUnreserved(store: Store, name: string): void {
   const [reserved] = reservationsOf(store, 'name', name);
   if (reserved) {
     throw new BangerError('already_exists', `the name ${name} is taken by ${describe(reserved.operation)}`, {

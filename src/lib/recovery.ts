@@ -50,14 +50,15 @@ function settle(store: Store, layout: Layout, operation: OperationRow): Leftover
     planned_image !== null && imageById(store, operation.image_id)?.artifact_dir === artifact_dir;
   // While the stage directory is there, what stands in the artifact directory's place is not what we made.
   const isUnrecorded = planned_image !== null && !isPublished && !isStaged(operation);
+  const isDeletion = kind === 'delete' || kind === 'prune';
   const mine = [artifact_dir, stage_dir].flatMap((path) =>
     path !== null && isBelow(layout.imagesDir, path) ? [path] : [],
   );
-  const doomed = mine.filter((path) => path === stage_dir || kind === 'delete' || isUnrecorded);
+  const doomed = mine.filter((path) => path === stage_dir || isDeletion || isUnrecorded);
   const leftover: Leftover = {
     operation,
     // The row of what is deleted went in the transaction that recorded the deletion.
-    outcome: kind === 'delete' || isPublished ? 'succeeded' : 'interrupted',
+    outcome: isDeletion || isPublished ? 'succeeded' : 'interrupted',
     directories: [],
   };
   try {

@@ -5,7 +5,7 @@ import { findCycle, type Import, type ModuleGraph, readModuleGraph } from './mod
 const FLOORS: readonly (readonly [name: string, files: RegExp])[] = [
   ['the program', /^src\/(?:main|index|complete|executable|oclif-config|oclif-help|not-found)\.ts$/u],
   ['commands', /^src\/commands\//u],
-  ['the base command', /^src\/lib\/command\.ts$/u],
+  ['the base command', /^src\/lib\/(?:command|build-flags)\.ts$/u],
   ['the domain', /^src\/lib\/(?:image\/|check\/|completion\/|doctor\/|journal|version)/u],
   ['operations', /^src\/lib\/(?:operation|pipeline|build-log)\.ts$/u],
   ['the workspace', /^src\/lib\/(?:workspace|recovery|lock|config)\.ts$/u],
@@ -16,7 +16,10 @@ const FLOORS: readonly (readonly [name: string, files: RegExp])[] = [
 
 /** Who alone may import a package: everything of its kind goes through that door. */
 const DOORS: readonly (readonly [imported: RegExp, importers: RegExp])[] = [
-  [/^@oclif\/core(?:\/|$)/u, /^src\/(?:oclif-config|oclif-help|lib\/command)\.ts$|^src\/commands\//u],
+  [
+    /^@oclif\/core(?:\/|$)/u,
+    /^src\/(?:oclif-config|oclif-help|lib\/(?:command|build-flags))\.ts$|^src\/commands\//u,
+  ],
   [/^(?:kysely|better-sqlite3)$/u, /^src\/lib\/store\//u],
   [/^listr2$/u, /^src\/lib\/pipeline\.ts$/u],
   [/^(?:zx|node:child_process|node:cluster)$/u, /^src\/lib\/system\/process\.ts$/u],

@@ -1,5 +1,6 @@
 import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
+import { replaceFlags, stepFlags } from '../../lib/build-flags.ts';
 import { ChangingCommand } from '../../lib/command.ts';
 import type { ImageJson } from '../../lib/image/listing.ts';
 
@@ -21,14 +22,7 @@ export default class ImageBuild extends ChangingCommand {
       required: true,
       helpValue: 'REF',
     }),
-    package: step({ description: 'install a package', helpValue: 'NAME' }),
-    run: step({ description: 'run a command with /bin/sh -c', helpValue: 'COMMAND' }),
-    script: step({ description: 'run a script of this machine', helpValue: 'FILE' }),
-    copy: step({
-      description: 'copy a file, or what is in a directory, into the image',
-      helpValue: 'SRC:DEST',
-    }),
-    env: step({ description: 'set a variable for the steps that follow', helpValue: 'NAME=VALUE' }),
+    ...stepFlags,
     size: Flags.string({ description: 'grow the root filesystem to this size, like 8G', helpValue: 'SIZE' }),
     docker: Flags.boolean({ description: "install and enable Docker from the image's own repositories" }),
     kernel: Flags.string({ description: "kernel [default: the base's]", helpValue: 'FILE' }),
@@ -47,12 +41,14 @@ export default class ImageBuild extends ChangingCommand {
       default: 'host',
     })(),
     'no-ssh': Flags.boolean({ description: 'do not seed SSH access' }),
+    ...replaceFlags,
   };
 
   async run(): Promise<ImageJson> {
     const { args, flags, raw } = await this.parse(ImageBuild);
     const { buildImage } = await import('../../lib/image/build.ts');
     const { stepsFrom } = await import('../../lib/image/build-step.ts');
+    const { parseDuration } = await import('../../lib/image/duration.ts');
     const { parseSize } = await import('../../lib/image/size.ts');
     const { imageJson } = await import('../../lib/image/listing.ts');
     // The parser sorts values by flag; only the raw tokens know the order across flags.
@@ -65,6 +61,9 @@ export default class ImageBuild extends ChangingCommand {
         steps: stepsFrom(given),
         size: flags.size === undefined ? undefined : parseSize(flags.size),
         ssh: !flags['no-ssh'],
+        replace: flags.replace
+          ? { waitMs: flags['no-wait'] ? 0 : parseDuration(flags.wait ?? '1h') }
+          : undefined,
         progress,
         mendOf: (artifact) => `mend the base, or give another: --${artifact}`,
       }),
@@ -72,9 +71,4 @@ export default class ImageBuild extends ChangingCommand {
     if (!flags.quiet) this.log(`built ${image.name} (${image.id.slice(0, 12)}): ${image.artifact_dir}`);
     return imageJson(image);
   }
-}
-
-/** A flag that is a step of the build and may be given again and again. */
-function step(options: { description: string; helpValue: string }) {
-  return Flags.string({ ...options, multiple: true, multipleNonGreedy: true, helpGroup: 'STEP (in order)' });
 }

@@ -20,6 +20,7 @@ export default class ImageList extends BangerCommand {
       multiple: true,
       multipleNonGreedy: true,
     }),
+    all: Flags.boolean({ description: 'earlier generations too (NAME@GENERATION)' }),
     sort: Flags.string({
       description: 'name, created, size, virtual or kernel; -KEY turns the order around',
       default: 'name',
@@ -30,13 +31,14 @@ export default class ImageList extends BangerCommand {
   async run(): Promise<ListedImage[]> {
     const { flags } = await this.parse(ImageList);
     const { listOf, namesOf } = await import('../../lib/image/list.ts');
-    const namesAlone = flags.quiet && !this.jsonEnabled() && flags.sort === 'name' && !flags.filter;
+    const namesAlone =
+      flags.quiet && !this.jsonEnabled() && flags.sort === 'name' && !flags.filter && !flags.all;
     return this.look(flags, async (readings) => {
       if (namesAlone) {
         this.logNames(namesOf(readings.store));
         return [];
       }
-      const images = listOf(readings, { filters: flags.filter ?? [], sort: flags.sort });
+      const images = listOf(readings, { filters: flags.filter ?? [], sort: flags.sort, all: flags.all });
       if (flags.quiet) this.logNames(images.map(({ name }) => name));
       else if (!this.jsonEnabled()) {
         const { imageTable } = await import('../../lib/image/report.ts');

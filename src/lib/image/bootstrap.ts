@@ -5,12 +5,12 @@ import { FaultList } from '../errors.ts';
 import { ARTIFACT_FILES } from '../layout.ts';
 import { assertNameFree, Operation, type OperationPlan } from '../operation.ts';
 import { carryOut, type ProgressMode, publishingStages, type Stage } from '../pipeline.ts';
-import { insertImage } from '../store/images.ts';
 import type { ImageRow } from '../store/schema.ts';
 import { identifyKernel } from '../system/kernel-image.ts';
 import { stripControl } from '../text.ts';
 import type { Workspace } from '../workspace.ts';
 import { artifactColumns } from './artifacts.ts';
+import { publishGeneration } from './generation.ts';
 import { assertValidName } from './name.ts';
 import { newImage } from './new-image.ts';
 import { packagesDigest } from './packages.ts';
@@ -120,7 +120,7 @@ export async function bootstrapImage(workspace: Workspace, options: BootstrapOpt
         assembleRootfs,
         seedSsh,
         writeMetadata,
-        ...publishingStages(operation, image, (store) => insertImage(store, image)),
+        ...publishingStages(operation, image, (store) => publishGeneration(store, image)),
       ],
       { progress },
     ),

@@ -2,10 +2,15 @@ import { mkdir, rmdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { BuildLog, logged } from '../build-log.ts';
 import { ARTIFACT_FILES } from '../layout.ts';
-import { assertImageFree, assertNameFree, Operation, type OperationPlan } from '../operation.ts';
+import {
+  assertImageFree,
+  assertNameFree,
+  assertNameUnreserved,
+  Operation,
+  type OperationPlan,
+} from '../operation.ts';
 import { carryOut, type ProgressMode, publishingStages, type Stage, type StageContext } from '../pipeline.ts';
 import { sideBySide } from '../side-by-side.ts';
-import { insertImage } from '../store/images.ts';
 import type { ImageRow } from '../store/schema.ts';
 import { cloneFile } from '../system/clone.ts';
 import { syncPath, syncTree } from '../system/durable.ts';
@@ -16,6 +21,7 @@ import { artifactColumns, type BootSet, bootSetOf, copyBootArtifacts, describeCl
 import { checkBuild } from './build-requirements.ts';
 import { type BuildStep, mergePackages } from './build-step.ts';
 import { findImage } from './find.ts';
+import { publishGeneration } from './generation.ts';
 import { installModules } from './modules.ts';
 import { assertValidName } from './name.ts';
 import { newImage } from './new-image.ts';
@@ -27,6 +33,7 @@ import type { MendOf } from './requirements.ts';
 import { seedSshStage } from './seed-ssh.ts';
 import { makeSound, tellRepair } from './sound-copy.ts';
 import { type ImagePlaces, placesFor } from './stage-directory.ts';
+import { beginWhenFree } from './wait-for-name.ts';
 import { makeWorkSeed } from './work-seed.ts';
 
 export interface BuildOptions {
@@ -44,8 +51,15 @@ export interface BuildOptions {
   preset?: Preset | undefined;
   network: 'host' | 'none';
   ssh: boolean;
+  /** Takes the name from the image that has it, which becomes an earlier generation. */
+  replace?: Replace | undefined;
   progress: ProgressMode;
   mendOf: MendOf;
+}
+
+export interface Replace {
+  /** How long to wait for an operation that is about to publish under the name, in milliseconds. */
+  waitMs: number;
 }
 
 /**
@@ -56,7 +70,10 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
   const { progress, network } = options;
   const name = options.name ?? `image-${Math.floor(Date.now() / 1000)}`;
   assertValidName(name);
-  const { operation, decided } = await Operation.begin(workspace, () => reserve(workspace, name, options));
+  const begin = () => Operation.begin(workspace, () => reserve(workspace, name, options));
+  const { operation, decided } = await (options.replace
+    ? beginWhenFree(workspace, name, options.replace.waitMs, begin)
+    : begin());
   const { base, image, places } = decided;
   const bootSet: BootSet = {
     ...bootSetOf(base),
@@ -180,7 +197,7 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
         prepareWorkSeed,
         ...(options.ssh ? [seedSsh] : []),
         writeMetadata,
-        ...publishingStages(operation, image, (store) => insertImage(store, image)),
+        ...publishingStages(operation, image, (store) => publishGeneration(store, image)),
       ],
       {
         progress,
@@ -204,7 +221,8 @@ interface Reserved {
 
 function reserve({ store, layout }: Workspace, name: string, options: BuildOptions): Reserved {
   const base = findImage(store, options.base);
-  assertNameFree(store, name);
+  if (options.replace) assertNameUnreserved(store, name);
+  else assertNameFree(store, name);
   assertImageFree(store, base, 'shared');
   const blank = newImage(name);
   const { id } = blank;

@@ -3,13 +3,14 @@ import { shortId } from '../id.ts';
 import type { Layout } from '../layout.ts';
 import { assertImageFree, recordOperation } from '../operation.ts';
 import { isBelow, removeDirectory, setAside } from '../recovery.ts';
-import { deleteImage, vmNamesUsing } from '../store/images.ts';
+import { deleteImage, imagesOfHistory, vmNamesUsing } from '../store/images.ts';
 import { finishOperation } from '../store/operations.ts';
 import type { ImageRow } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import { isThere } from '../system/filesystem.ts';
 import type { Workspace } from '../workspace.ts';
 import { findImage } from './find.ts';
+import { isCurrent, nameOf } from './generation.ts';
 
 /** Resolves references to images, each once. */
 export function findImages(store: Store | null, refs: readonly string[]): ImageRow[] {
@@ -32,7 +33,7 @@ function assertDeletable(store: Store, image: ImageRow): void {
   }
   if (image.protected) {
     throw new BangerError('conflict', `image ${image.name} is protected`, {
-      hints: [`banger image show ${shortId(image.id)}`],
+      hints: [`banger image unprotect ${image.name}`],
     });
   }
   assertImageFree(store, image, 'exclusive');
@@ -55,22 +56,38 @@ function directoryToRemove({ imagesDir }: Layout, { name, artifact_dir }: ImageR
   );
 }
 
+/** Deletes images by their references, and tells of earlier generations that stay. */
+export async function deleteImages(workspace: Workspace, refs: readonly string[]): Promise<ImageRow[]> {
+  const { store, notify } = workspace;
+  const deleted = await removeImages(workspace, 'delete', () => findImages(store, refs));
+  for (const name of new Set(deleted.map(nameOf))) {
+    const left = imagesOfHistory(store, name).filter((image) => !isCurrent(image)).length;
+    const what = left === 1 ? 'an earlier generation' : `${left} earlier generations`;
+    if (left > 0) notify(`${what} of ${name} left: banger image history ${name}`);
+  }
+  return deleted;
+}
+
 /**
- * Deletes images, all or none: first their rows, in one transaction; then the directories of managed ones are renamed
+ * Removes images, all or none: first their rows, in one transaction; then the directories of managed ones are renamed
  * aside and removed. Killed in between, the next command carries on. Files of unmanaged images stay.
  */
-export async function deleteImages(workspace: Workspace, refs: readonly string[]): Promise<ImageRow[]> {
+export async function removeImages(
+  workspace: Workspace,
+  kind: 'delete' | 'prune',
+  choose: () => ImageRow[],
+): Promise<ImageRow[]> {
   const { store, layout } = workspace;
   const { images, doomed } = await workspace.locked((lock) => {
     const decided = store.write(() => {
       lock.assertOurs();
-      const found = findImages(store, refs);
+      const found = choose();
       for (const image of found) assertDeletable(store, image);
       const ownDirectories = found.map((image) => directoryToRemove(layout, image));
       return found.map((image, index) => {
         const artifactDir = ownDirectories[index] ?? null;
         const { id, artifact_dir } = recordOperation(workspace, {
-          kind: 'delete',
+          kind,
           imageId: image.id,
           imageName: image.name,
           reservations: [],

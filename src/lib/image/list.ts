@@ -7,6 +7,7 @@ import { allReservations } from '../store/reservations.ts';
 import type { ImageRow } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import type { Readings } from '../workspace.ts';
+import { isCurrent } from './generation.ts';
 import { type ImageJson, imageJson, sizeOf } from './listing.ts';
 import { SORT_KEYS, type SortKey } from './sort-keys.ts';
 
@@ -20,6 +21,8 @@ export type ListedImage = ImageJson & {
 export interface ListOptions {
   /** `key=value` pairs that must all hold. */
   filters: readonly string[];
+  /** Earlier generations too. */
+  all?: boolean | undefined;
   /** A sort key; a leading `-` turns the order around. */
   sort: string;
 }
@@ -69,6 +72,7 @@ export function listOf(
     users: usersByImage(store, layout),
   }));
   return rows
+    .filter((row) => options.all === true || isCurrent(row))
     .map((row) => describe(row, users.get(row.id) ?? []))
     .filter((image) => passes.every((pass) => pass(image)))
     .sort(order);
@@ -76,7 +80,7 @@ export function listOf(
 
 /** Names alone, in their order: nothing but the registry is read. */
 export function namesOf(store: Store | null): string[] {
-  return store === null ? [] : listImageNames(store);
+  return store === null ? [] : listImageNames(store).filter((name) => isCurrent({ name }));
 }
 
 function describe(row: ImageRow, users: string[]): ListedImage {

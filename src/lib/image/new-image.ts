@@ -23,6 +23,7 @@ export function newImage(name: string): ImageRow {
     base_image_id: null,
     base_image_name: null,
     protected: 0,
+    generation: 1,
     created_at: now,
     updated_at: now,
   };

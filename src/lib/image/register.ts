@@ -3,10 +3,11 @@ import { resolve } from 'node:path';
 import { BangerError } from '../errors.ts';
 import { shortId } from '../id.ts';
 import { assertImageFree, assertNameFree, runAtOnce } from '../operation.ts';
-import { imageByName, insertImage, updateImage } from '../store/images.ts';
+import { imageByName, updateImage } from '../store/images.ts';
 import type { ImageRow } from '../store/schema.ts';
 import type { Workspace } from '../workspace.ts';
 import type { BootSet } from './artifacts.ts';
+import { publishGeneration } from './generation.ts';
 import { assertValidName } from './name.ts';
 import { newImage } from './new-image.ts';
 import { checkBootSet, type MendOf } from './requirements.ts';
@@ -65,7 +66,7 @@ export async function registerImage(workspace: Workspace, options: RegisterOptio
       return {
         plan: { kind: 'register', imageId: image.id, imageName: image.name, reservations: [] },
         apply() {
-          insertImage(store, image);
+          publishGeneration(store, image);
           return { image, outcome: 'registered' };
         },
       };

@@ -2,29 +2,52 @@ import { sql } from './compiler.ts';
 import type { ImageRow } from './schema.ts';
 import type { Store } from './store.ts';
 
+/** The schema before this one had no generations. */
+function complete(row: ImageRow): ImageRow {
+  return { ...row, generation: row.generation ?? 1 };
+}
+
+function completeAny(row: ImageRow | undefined): ImageRow | undefined {
+  return row && complete(row);
+}
+
 export function listImages(store: Store): ImageRow[] {
-  return store.all(sql.selectFrom('images').selectAll().orderBy('name'));
+  return store.all(sql.selectFrom('images').selectAll().orderBy('name')).map(complete);
 }
 
 export function listImageNames(store: Store): string[] {
   return store.all(sql.selectFrom('images').select('name').orderBy('name')).map((row) => row.name);
 }
 
+/** The image of a name and its earlier generations, the newest first. */
+export function imagesOfHistory(store: Store, name: string): ImageRow[] {
+  const images = sql.selectFrom('images').selectAll().orderBy('generation', 'desc');
+  return store
+    .all(
+      images.where(({ eb, or, and }) =>
+        or([eb('name', '=', name), and([eb('name', '>=', `${name}@`), eb('name', '<', `${name}A`)])]),
+      ),
+    )
+    .map(complete);
+}
+
 export function imageById(store: Store, id: string): ImageRow | undefined {
-  return store.get(sql.selectFrom('images').selectAll().where('id', '=', id));
+  return completeAny(store.get(sql.selectFrom('images').selectAll().where('id', '=', id)));
 }
 
 export function imageByName(store: Store, name: string): ImageRow | undefined {
-  return store.get(sql.selectFrom('images').selectAll().where('name', '=', name));
+  return completeAny(store.get(sql.selectFrom('images').selectAll().where('name', '=', name)));
 }
 
 export function imageByArtifactDir(store: Store, path: string): ImageRow | undefined {
-  return store.get(sql.selectFrom('images').selectAll().where('artifact_dir', '=', path));
+  return completeAny(store.get(sql.selectFrom('images').selectAll().where('artifact_dir', '=', path)));
 }
 
 /** The images whose id begins with `prefix` (hex digits only: no LIKE wildcard is possible). */
 export function imagesByIdPrefix(store: Store, prefix: string): ImageRow[] {
-  return store.all(sql.selectFrom('images').selectAll().where('id', 'like', `${prefix}%`).orderBy('name'));
+  return store
+    .all(sql.selectFrom('images').selectAll().where('id', 'like', `${prefix}%`).orderBy('name'))
+    .map(complete);
 }
 
 export function insertImage(store: Store, row: ImageRow): void {

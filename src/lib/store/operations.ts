@@ -21,6 +21,20 @@ export function operationById(store: Store, id: string): OperationRow | undefine
   return store.get(sql.selectFrom('operations').selectAll().where('id', '=', id));
 }
 
+/** The operation that made an image's files; the journal may have forgotten it. */
+export function operationThatMade(store: Store, imageId: string): OperationRow | undefined {
+  return store.get(
+    sql
+      .selectFrom('operations')
+      .selectAll()
+      .where('image_id', '=', imageId)
+      .where('kind', 'in', ['build', 'bootstrap', 'promote'])
+      .where('state', '=', 'succeeded')
+      .orderBy('started_at', 'desc')
+      .limit(1),
+  );
+}
+
 export function operationsByIdPrefix(store: Store, prefix: string): OperationRow[] {
   return store.all(sql.selectFrom('operations').selectAll().where('id', 'like', `${prefix}%`));
 }

@@ -27,6 +27,8 @@ export interface ImageRow {
   base_image_id: string | null;
   base_image_name: string | null;
   protected: Bit;
+  /** Which image of its name it is, from 1. An earlier one is named `NAME@GENERATION`. */
+  generation: number;
   created_at: Timestamp;
   updated_at: Timestamp;
 }
@@ -47,7 +49,17 @@ export interface RunRow {
   started_at: Timestamp;
 }
 
-export type OperationKind = 'build' | 'bootstrap' | 'register' | 'promote' | 'delete' | 'rename';
+export type OperationKind =
+  | 'build'
+  | 'bootstrap'
+  | 'register'
+  | 'promote'
+  | 'delete'
+  | 'rename'
+  | 'rollback'
+  | 'prune'
+  | 'protect'
+  | 'unprotect';
 export type OperationState = 'running' | 'succeeded' | 'failed' | 'cancelled' | 'interrupted';
 
 export interface OperationRow {

@@ -15,7 +15,24 @@ function words(line: string): string[] {
 test.each([
   ['', ['check', 'completion', 'doctor', 'image', 'operation', 'version']],
   ['im', ['image']],
-  ['image ', ['bootstrap', 'build', 'delete', 'list', 'promote', 'register', 'rename', 'show']],
+  [
+    'image ',
+    [
+      ...[
+        'bootstrap',
+        'build',
+        'delete',
+        'history',
+        'list',
+        'promote',
+        'protect',
+        'prune',
+        'register',
+        'rename',
+      ],
+      ...['rollback', 'show', 'unprotect'],
+    ],
+  ],
   ['image re', ['register', 'rename']],
   ['nonsense ', []],
   ['image show ', REGISTERED.images],

@@ -3,12 +3,13 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { describe, expect } from 'vitest';
-import { insertImage } from '../../../src/lib/store/images.ts';
+import { imageByName, listImages } from '../../../src/lib/store/images.ts';
 import { isRunAlive } from '../../../src/lib/store/liveness.ts';
 import { migrate } from '../../../src/lib/store/migrate.ts';
 import { initial } from '../../../src/lib/store/migrations/0001-initial.ts';
-import { openForWriting } from '../../../src/lib/store/open.ts';
-import { imageRow } from '../plans.ts';
+import { migrations } from '../../../src/lib/store/migrations/index.ts';
+import { openForReading, openForWriting } from '../../../src/lib/store/open.ts';
+import { SCHEMA_VERSION } from '../../../src/lib/store/version.ts';
 import { type State, test } from '../state.ts';
 
 /** Two changes as later versions may bring them: a column, and a table that is rebuilt. */
@@ -23,17 +24,23 @@ const LATER = {
     DROP TABLE images_new;`,
 };
 
-/** A registry with one image and a VM of it, closed. */
-async function makeFirst({ layout, directory }: State): Promise<string> {
+const ROWS = `
+INSERT INTO images (id, name, managed, rootfs_path, kernel_path, created_at, updated_at)
+  VALUES ('i', 'kept', 0, '/r', '/k', 'then', 'then');
+INSERT INTO vms VALUES ('v', 'vm', 'i', 'then');
+INSERT INTO operations (id, kind, state, run_id, pid, host, command, image_id, image_name, started_at, finished_at)
+  VALUES ('o', 'register', 'succeeded', 'r', 1, 'h', 'c', 'i', 'kept', 'then', 'then');
+INSERT INTO operation_events (operation_id, at, stage, event) VALUES ('o', 'then', 's', 'started');
+`;
+
+/** A registry of the first schema, with one image and a VM of it, closed. */
+async function makeFirst({ layout, directory }: State): Promise<void> {
   await mkdir(directory, { recursive: true });
-  const store = await openForWriting(layout, () => false);
-  const image = imageRow({ name: 'kept' });
-  store.write(() => insertImage(store, image));
-  store.close();
   const database = new Sqlite(layout.database);
-  database.prepare("INSERT INTO vms VALUES ('v', 'vm', ?, 'now')").run(image.id);
+  database.pragma('journal_mode = WAL');
+  migrate(database, layout.database, { '0001_initial': initial }, () => false);
+  database.exec(ROWS);
   database.close();
-  return image.id;
 }
 
 function migrated(state: State, migrations: Readonly<Record<string, string>>, isAlive = () => false): void {
@@ -123,8 +130,8 @@ describe('a run that is alive', () => {
         message: expect.stringContaining("'banger image build slow'"),
       }),
     );
-    expect(existsSync(`${state.layout.database}.v1`)).toBe(false);
-    expect(read(state.layout.database, 'PRAGMA user_version')).toBe(1);
+    expect(existsSync(`${state.layout.database}.v${SCHEMA_VERSION}`)).toBe(false);
+    expect(read(state.layout.database, 'PRAGMA user_version')).toBe(SCHEMA_VERSION);
     holder.kill('SIGKILL');
     await holder.ended;
     attempt();
@@ -142,4 +149,28 @@ test('several programs that bring it up to date at once do so once', async ({ st
   for (const worker of workers) expect((await worker.ended).output).toMatch(/^done$/mu);
   expect(read(state.layout.database, 'PRAGMA user_version')).toBe(3);
   expect(read(`${state.layout.database}.v1`, 'SELECT name FROM images')).toBe('kept');
+});
+
+describe('a registry of the first schema', () => {
+  test('is read as it is, and brought up to date by the first command that changes something', async ({
+    state,
+  }) => {
+    await makeFirst(state);
+    const reader = openForReading(state.layout);
+    expect(reader && listImages(reader)).toMatchObject([{ name: 'kept', generation: 1 }]);
+    reader?.close();
+    expect(read(state.layout.database, 'PRAGMA user_version')).toBe(1);
+
+    const store = await openForWriting(state.layout, () => false);
+    expect(imageByName(store, 'kept')).toMatchObject({ id: 'i', generation: 1 });
+    store.close();
+    const { database } = state.layout;
+    expect(read(database, 'PRAGMA user_version')).toBe(Object.keys(migrations).length);
+    expect(read(database, "SELECT stage FROM operation_events WHERE operation_id = 'o'")).toBe('s');
+    expect(read(database, "SELECT image_name FROM operations WHERE kind = 'register'")).toBe('kept');
+    const orphan = "INSERT INTO reservations VALUES ('gone', 'name', 'n', 'exclusive')";
+    expect(() => state.sql(orphan)).toThrow(/FOREIGN KEY/u);
+    state.sql("DELETE FROM operations WHERE id = 'o'");
+    expect(read(database, 'SELECT count(*) FROM operation_events')).toBe(0);
+  });
 });

@@ -1,6 +1,8 @@
 import { initial } from './0001-initial.ts';
+import { generations } from './0002-generations.ts';
 
 /** Every migration in its order; `PRAGMA user_version` counts how many a database has had. */
 export const migrations: Readonly<Record<string, string>> = {
   '0001_initial': initial,
+  '0002_generations': generations,
 };

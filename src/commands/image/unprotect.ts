@@ -1,0 +1,20 @@
+import * as Args from '@oclif/core/args';
+import { ChangingCommand } from '../../lib/command.ts';
+import type { ImageJson } from '../../lib/image/listing.ts';
+
+export default class ImageUnprotect extends ChangingCommand {
+  static override summary = 'let an image be deleted again';
+  static override examples = ['<%= config.bin %> <%= command.id %> debian-base'];
+  static override args = {
+    image: Args.string({ description: 'name or id of the image', required: true }),
+  };
+
+  async run(): Promise<ImageJson> {
+    const { args, flags } = await this.parse(ImageUnprotect);
+    const { setProtection } = await import('../../lib/image/protect.ts');
+    const { imageJson } = await import('../../lib/image/listing.ts');
+    const image = await this.change(flags, ({ workspace }) => setProtection(workspace, args.image, false));
+    if (!flags.quiet) this.log(`${image.name} is not protected any more`);
+    return imageJson(image);
+  }
+}
