@@ -1,5 +1,5 @@
 import { BangerError } from '../errors.ts';
-import { checkExt4, type Repair, recoverExt4 } from '../system/ext4.ts';
+import { checkExt4, confirmExt4, type Repair, recoverExt4 } from '../system/ext4.ts';
 import { readSuperblock } from '../system/superblock.ts';
 import { oneLine, shellWord } from '../text.ts';
 
@@ -22,7 +22,9 @@ export interface CopiedDisk {
 export async function makeSound({ copy, source, wasChecked = false, signal }: CopiedDisk): Promise<Repair> {
   try {
     if (await isSound(copy, wasChecked, signal)) return { repaired: [] };
-    return await recoverExt4(copy, { signal });
+    const repair = await recoverExt4(copy, { signal });
+    await confirmExt4(copy, 'e2fsck', { signal });
+    return repair;
   } catch (error) {
     if (!(error instanceof BangerError) || error.code !== 'corrupt') throw error;
     // The copy is gone when this is read.

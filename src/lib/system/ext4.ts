@@ -132,6 +132,7 @@ export async function makeExt4(image: string, options: MakeExt4Options): Promise
     await handle.truncate(sizeBytes).finally(() => handle.close());
     await runTool('mke2fs', mke2fsArgs(file, options), withSignal(signal));
     if (ownership) await setOwnership(file, '/', ownership, withSignal(signal));
+    await confirmExt4(file, 'mke2fs', withSignal(signal));
   } catch (error) {
     await rm(file, { force: true });
     throw error;
@@ -181,6 +182,28 @@ export async function checkExt4(image: string, options: Ext4Options = {}): Promi
 }
 
 /**
+ * For what a tool wrote to and found nothing wrong with: e2fsck exits 0 though a write to the superblock failed
+ * (e2fsprogs 1.47.0).
+ * @throws BangerError `tool_failed` when it is not sound
+ */
+export async function confirmExt4(
+  image: string,
+  tool: 'mke2fs' | 'e2fsck',
+  options: Ext4Options = {},
+): Promise<void> {
+  try {
+    await checkExt4(image, options);
+  } catch (error) {
+    if (!(error instanceof BangerError) || error.code !== 'corrupt') throw error;
+    throw new BangerError('tool_failed', `${tool} did not write all that it should: ${error.message}`, {
+      hints: ['dmesg | tail'],
+      details: error.details,
+      cause: error,
+    });
+  }
+}
+
+/**
  * Replays the journal and mends what is safe to mend without asking, as a boot does.
  * @throws BangerError `corrupt` when that is not enough.
  */
@@ -227,7 +250,7 @@ export async function growExt4(image: string, sizeBytes: number, options: Ext4Op
 const MAX_REPAIRS = 4;
 
 /**
- * Mends a filesystem and turns its free blocks into holes of the file.
+ * Mends a filesystem, turns its free blocks into holes of the file, and checks it once more.
  * @throws BangerError `corrupt` when it is not clean after it; `tool_failed`.
  */
 export async function repairAndPunch(image: string, options: Ext4Options = {}): Promise<Repair> {
@@ -235,7 +258,10 @@ export async function repairAndPunch(image: string, options: Ext4Options = {}): 
   for (let pass = 1; ; pass += 1) {
     // Not -p, under which e2fsck discards nothing; and a pass that mended something has discarded nothing either.
     const result = await e2fsck(image, ['-f', '-y', '-E', 'discard'], options.signal);
-    if (result.exitCode === 0) return { repaired };
+    if (result.exitCode === 0) {
+      await confirmExt4(image, 'e2fsck', options);
+      return { repaired };
+    }
     if (result.exitCode >= FSCK_OPERATIONAL || pass === MAX_REPAIRS) throw damaged(image, '-fy', result);
     repaired.push(...lastLines(findings(result).join('\n'), MAX_FINDINGS));
   }

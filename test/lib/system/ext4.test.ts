@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import {
   chmodSync,
   chownSync,
+  copyFileSync,
   existsSync,
   linkSync,
   mkdirSync,
@@ -17,7 +18,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { readInodeFile, statInode, writeInodeFile } from '../../../src/lib/system/debugfs.ts';
 import { checkExt4, growExt4, makeExt4, recoverExt4, repairAndPunch } from '../../../src/lib/system/ext4.ts';
 import { run } from '../../../src/lib/system/process.ts';
@@ -254,6 +255,31 @@ describe('repairAndPunch', () => {
     expect(repaired.join('\n')).toMatch(/ref count is 7, should be 2/u);
     expect(allocated(image)).toBeLessThan(2 * MiB);
     await checkExt4(image);
+  });
+
+  it('is not content with an e2fsck that says so, but could not write it all', async () => {
+    const bin = path.join(directory, 'bin');
+    const log = path.join(directory, 'seeks');
+    const copy = path.join(directory, 'copy.img');
+    const mend = ['-f', '-y', '-E', 'discard'];
+    copyFileSync(image, copy);
+    await run('strace', ['-o', log, '-e', 'trace=lseek', 'e2fsck', ...mend, copy]);
+    // The last one goes to the superblock's checksum.
+    const seeks = readFileSync(log, 'utf8').match(/^lseek/gmu)?.length;
+    const strace = `strace -o /dev/null -e trace=lseek -e inject=lseek:error=EIO:when=${seeks}`;
+    mkdirSync(bin, { recursive: true });
+    const real = (await run('sh', ['-c', 'command -v e2fsck'])).stdout.trim();
+    const script = `#!/bin/sh\ncase "$*" in *discard*) exec ${strace} ${real} "$@" ;; esac\nexec ${real} "$@"\n`;
+    writeFileSync(path.join(bin, 'e2fsck'), script, { mode: 0o755 });
+    vi.stubEnv('PATH', `${bin}:${process.env.PATH}`);
+    try {
+      await expect(repairAndPunch(image)).rejects.toMatchObject({
+        code: 'tool_failed',
+        message: expect.stringContaining('e2fsck did not write all that it should'),
+      });
+    } finally {
+      vi.unstubAllEnvs();
+    }
   });
 
   it('and after a journal that was not replayed', async () => {
