@@ -1,4 +1,5 @@
 import * as Flags from '@oclif/core/flags';
+import { PROGRESS_MODES } from './progress.ts';
 
 /** A flag that is a step of the build and may be given again and again. */
 function step(options: { description: string; helpValue: string }) {
@@ -17,10 +18,24 @@ export const stepFlags = {
   env: step({ description: 'set a variable for the steps that follow', helpValue: 'NAME=VALUE' }),
 };
 
+/** How progress of what takes its time is shown. */
+export const progressFlag = {
+  progress: Flags.option({
+    description: 'how progress is shown, on standard error [default: live on a terminal, else plain]',
+    options: PROGRESS_MODES,
+  })(),
+};
+
 /** What becomes of an image that has the name. */
 export const replaceFlags = {
   replace: Flags.boolean({
     description: 'take the name from the image that has it; that one is kept as an earlier generation',
+    helpGroup: 'REPLACE',
+  }),
+  'if-older': Flags.string({
+    description: 'leave an image alone that is younger than this, like 7d',
+    helpValue: 'DURATION',
+    dependsOn: ['replace'],
     helpGroup: 'REPLACE',
   }),
   wait: Flags.string({

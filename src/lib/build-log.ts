@@ -1,7 +1,7 @@
 import { appendFileSync, closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { messageOf, PreflightError } from './errors.ts';
-import { shellWord, stripControl } from './text.ts';
+import { oneLine, shellWord, stripControl } from './text.ts';
 
 /**
  * An operation's log, appended to line by line as things happen, so that a killed run leaves what it knew. A log that
@@ -9,24 +9,29 @@ import { shellWord, stripControl } from './text.ts';
  */
 export class BuildLog {
   readonly path: string;
-  #file: number | null = null;
+  readonly #paths: readonly string[];
+  readonly #files: number[] = [];
   #failure: string | null = null;
 
-  constructor(path: string) {
+  /** @param copy a file of the user's that gets the same */
+  constructor(path: string, copy?: string) {
     this.path = path;
+    this.#paths = copy === undefined ? [path] : [path, copy];
   }
 
-  /** @throws PreflightError when the file cannot be made or written */
+  /** @throws PreflightError when a file cannot be made or written */
   open(): void {
-    try {
-      this.#file = openSync(this.path, 'a', 0o600);
-    } catch (error) {
-      throw new PreflightError('log', [
-        {
-          message: `${this.path} cannot be written: ${messageOf(error)}`,
-          mend: `look at its directory: ls -ld ${shellWord(dirname(this.path))}`,
-        },
-      ]);
+    for (const path of this.#paths) {
+      try {
+        this.#files.push(openSync(path, 'a', 0o600));
+      } catch (error) {
+        throw new PreflightError('log', [
+          {
+            message: `${oneLine(path)} cannot be written: ${messageOf(error)}`,
+            mend: `look at its directory: ls -ld ${shellWord(dirname(path))}`,
+          },
+        ]);
+      }
     }
   }
 
@@ -37,19 +42,19 @@ export class BuildLog {
 
   /** Does nothing before `open`. */
   write(line: string): void {
-    if (this.#file === null) return;
     const time = new Date().toISOString().slice(11, 23);
-    try {
-      // Not writeSync, which may write a part and call it a success.
-      appendFileSync(this.#file, `${time} ${stripControl(line)}\n`);
-    } catch (error) {
-      this.#failure ??= `the log ${this.path} is not whole: ${messageOf(error)}`;
+    for (const [index, file] of this.#files.entries()) {
+      try {
+        // Not writeSync, which may write a part and call it a success.
+        appendFileSync(file, `${time} ${stripControl(line)}\n`);
+      } catch (error) {
+        this.#failure ??= `the log ${oneLine(this.#paths[index] ?? '')} is not whole: ${messageOf(error)}`;
+      }
     }
   }
 
   close(): void {
-    if (this.#file !== null) closeSync(this.#file);
-    this.#file = null;
+    for (const file of this.#files.splice(0)) closeSync(file);
   }
 }
 

@@ -1,10 +1,10 @@
 import { Command } from '@oclif/core/command';
 import type { Config } from '@oclif/core/config';
 import * as Flags from '@oclif/core/flags';
-import { report, toBangerError } from './error-report.ts';
+import { errorDocument, report, toBangerError } from './error-report.ts';
 import { BangerError, CANCEL_SIGNALS, CancelledError, type CancelSignal } from './errors.ts';
 import { isTerminal, print, tell, terminalStream } from './output.ts';
-import type { ProgressMode } from './pipeline.ts';
+import { type ProgressMode, tellEvent } from './progress.ts';
 import { formatJson, oneLine } from './text.ts';
 import type { Readings, Workspace } from './workspace.ts';
 
@@ -17,6 +17,7 @@ export interface Change {
 interface CommonFlags {
   'state-dir'?: string | undefined;
   quiet?: boolean;
+  progress?: ProgressMode | undefined;
 }
 
 /** A command that can be started: one of the table. */
@@ -50,6 +51,12 @@ export abstract class BangerCommand extends Command {
   ): Promise<unknown> {
     return new this(argv, config)._run();
   }
+
+  /** What is beside the error in the JSON document of a failure. */
+  protected readonly whenFailed: Readonly<Record<string, unknown>> = {};
+
+  /** Whether standard error is for programs (`--progress json`). */
+  protected tellsEvents = false;
 
   /** Runs `look` on what there is, without the lock and without making anything. */
   protected async look<T>(flags: CommonFlags, look: (readings: Readings) => T | Promise<T>): Promise<T> {
@@ -85,7 +92,8 @@ export abstract class BangerCommand extends Command {
       ...Object.keys({ ...this.ctor.baseFlags, ...this.ctor.flags }),
     ]);
     process.exitCode = error.exitCode;
-    report(error, this.jsonEnabled());
+    if (this.tellsEvents && !this.jsonEnabled()) tellEvent({ event: 'failed', ...errorDocument(error) });
+    else report(error, this.jsonEnabled(), this.whenFailed);
   }
 }
 
@@ -115,6 +123,8 @@ export abstract class ChangingCommand extends BangerCommand {
     change: (context: Change) => Promise<T>,
   ): Promise<T> {
     const { openWorkspace, orDiskFailure } = await import('./workspace.ts');
+    const progress = this.progressMode(flags);
+    this.tellsEvents = progress === 'json';
     const cancelled = new AbortController();
     let firstAt: number | undefined;
     const onSignal = (signal: NodeJS.Signals): void => {
@@ -131,12 +141,13 @@ export abstract class ChangingCommand extends BangerCommand {
           signal: cancelled.signal,
           command: this.commandLine(),
           notify: (message) => {
-            if (!flags.quiet) tell(`${oneLine(message)}\n`);
+            if (progress === 'json') tellEvent({ event: 'note', message });
+            else if (!flags.quiet) tell(`${oneLine(message)}\n`);
           },
         },
       );
       try {
-        return await change({ workspace, progress: this.progressMode(flags) });
+        return await change({ workspace, progress });
       } catch (error) {
         throw orDiskFailure(error, workspace.layout);
       } finally {
@@ -147,9 +158,11 @@ export abstract class ChangingCommand extends BangerCommand {
     }
   }
 
-  private progressMode(flags: CommonFlags): ProgressMode {
-    if (flags.quiet) return 'silent';
-    return isTerminal(2) && process.env.TERM !== 'dumb' ? 'live' : 'plain';
+  private progressMode({ quiet, progress }: CommonFlags): ProgressMode {
+    if (quiet) return 'none';
+    const whatever = isTerminal(2) && process.env.TERM !== 'dumb' ? 'live' : 'plain';
+    // A list that redraws itself wants a terminal to do it on.
+    return progress === undefined || progress === 'live' ? whatever : progress;
   }
 
   /** Ids and names alone: flags may hold secrets, and others can read this. */

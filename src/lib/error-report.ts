@@ -90,15 +90,19 @@ function nearestFlags(error: Error, known: readonly string[]): string[] {
   });
 }
 
-/** Tells of a failure: a document on standard output, or a text for people. */
-export function report(error: BangerError, json: boolean): void {
-  if (json) print(errorDocument(error));
+/** Tells of a failure: a document on standard output, with what a command adds to it, or a text for people. */
+export function report(
+  error: BangerError,
+  json: boolean,
+  added: Readonly<Record<string, unknown>> = {},
+): void {
+  if (json) print(formatJson({ ...added, ...errorDocument(error) }));
   else tell(errorText(error, { isTTY: isTerminal(2) }));
 }
 
 /** The JSON document of a failure. */
-export function errorDocument(error: BangerError): string {
-  return formatJson({
+export function errorDocument(error: BangerError): { error: Record<string, unknown> } {
+  return {
     error: {
       code: error.code,
       exit_code: error.exitCode,
@@ -106,7 +110,7 @@ export function errorDocument(error: BangerError): string {
       hints: error.hints,
       ...error.details,
     },
-  });
+  };
 }
 
 /** The same for people: what failed, then what to do; of several faults each with what mends it. */

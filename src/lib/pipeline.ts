@@ -3,14 +3,12 @@ import type { ListrTask } from 'listr2';
 import { toBangerError } from './error-report.ts';
 import { messageOf } from './errors.ts';
 import type { Operation } from './operation.ts';
-import { tell, terminalStream } from './output.ts';
+import { terminalStream } from './output.ts';
+import { type ProgressMode, reportIn } from './progress.ts';
 import type { ImageRow } from './store/schema.ts';
 import type { Store } from './store/store.ts';
 import { nameFullDisk } from './system/room.ts';
 import { formatDuration, oneLine, shellWord } from './text.ts';
-
-/** How progress is shown: a live list on a terminal, plain lines elsewhere, or nothing. Always on standard error. */
-export type ProgressMode = 'live' | 'plain' | 'silent';
 
 export interface StageContext {
   signal: AbortSignal;
@@ -28,6 +26,9 @@ export interface Stage {
   run(context: StageContext): Promise<void> | void;
 }
 
+/** How long each stage took, in milliseconds. */
+export type Durations = Record<string, number>;
+
 const REFRESH_MS = 1000;
 
 export interface CarryOutOptions {
@@ -44,9 +45,9 @@ export async function carryOut(
   operation: Operation,
   stages: readonly Stage[],
   { progress, abandon }: CarryOutOptions,
-): Promise<void> {
+): Promise<Durations> {
   try {
-    await runStages(operation, stages, progress);
+    return await runStages(operation, stages, progress);
   } catch (thrown) {
     // Now: when all is undone there may be room again.
     const error = nameFullDisk(thrown, dirname(operation.row.artifact_dir ?? '/'));
@@ -90,8 +91,14 @@ function withContext(error: unknown, logPath: string | null, left: readonly unkn
  * Runs stages in order, each recorded in the journal as it begins and ends. The first that fails ends the run, and
  * its error comes out as it was thrown.
  */
-async function runStages(operation: Operation, stages: readonly Stage[], mode: ProgressMode): Promise<void> {
+async function runStages(
+  operation: Operation,
+  stages: readonly Stage[],
+  mode: ProgressMode,
+): Promise<Durations> {
+  const durations: Durations = {};
   const { Listr, ListrLogger, ProcessOutput } = await import('listr2');
+  const report = reportIn(mode);
   const tasks = stages.map(
     (stage): ListrTask => ({
       title: stage.name,
@@ -100,10 +107,7 @@ async function runStages(operation: Operation, stages: readonly Stage[], mode: P
         const startedAt = performance.now();
         const elapsed = (): string => formatDuration(performance.now() - startedAt);
         if (!stage.committing) operation.enterStage(stage.name);
-        const line = (text: string): void => {
-          if (mode === 'plain') tell(`${text}\n`);
-        };
-        line(`${stage.name} ...`);
+        report.started(stage.name);
         const notes: string[] = [];
         const clock = setInterval(() => {
           task.title = `${stage.name} (${elapsed()})`;
@@ -116,14 +120,16 @@ async function runStages(operation: Operation, stages: readonly Stage[], mode: P
             },
             note(message) {
               notes.push(oneLine(message));
-              line(`  ${oneLine(message)}`);
+              report.noted(stage.name, message);
             },
           });
         } finally {
           clearInterval(clock);
         }
         task.title = [`${stage.name} (${elapsed()})`, ...notes].join(': ');
-        line(`${stage.name} done in ${elapsed()}`);
+        const took = performance.now() - startedAt;
+        durations[stage.name] = Math.round(took);
+        report.finished(stage.name, took);
         if (!stage.committing) operation.leaveStage(stage.name);
       },
     }),
@@ -147,4 +153,5 @@ async function runStages(operation: Operation, stages: readonly Stage[], mode: P
       : { renderer: 'silent' }),
   });
   await list.run();
+  return durations;
 }

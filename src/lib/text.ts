@@ -16,12 +16,17 @@ export function oneLine(text: string): string {
 
 /** A value as the one JSON document on a stream, with every unsafe character escaped: the same value to a parser. */
 export function formatJson(value: unknown): string {
-  const escaped = JSON.stringify(value, null, 2).replace(
-    // Newlines are the layout; JSON escapes those in strings.
-    UNSAFE,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
-  return `${escaped}\n`;
+  // Newlines are the layout; JSON escapes those in strings.
+  return `${escapeUnsafe(JSON.stringify(value, null, 2))}\n`;
+}
+
+/** The same on one line: an event of a stream of them. */
+export function formatJsonLine(value: unknown): string {
+  return `${escapeUnsafe(JSON.stringify(value))}\n`;
+}
+
+function escapeUnsafe(json: string): string {
+  return json.replace(UNSAFE, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** A word of a command that is shown to be typed: quoted where a shell would read it otherwise (POSIX 2.2). */

@@ -11,7 +11,10 @@ const FLOORS: readonly (readonly [name: string, files: RegExp])[] = [
   ['the workspace', /^src\/lib\/(?:workspace|recovery|lock|config)\.ts$/u],
   ['the store', /^src\/lib\/store\//u],
   ['the tools', /^src\/lib\/system\//u],
-  ['words', /^src\/lib\/(?:errors|error-report|output|text|id|layout|nearest|side-by-side|table)\.ts$/u],
+  [
+    'words',
+    /^src\/lib\/(?:errors|error-report|output|progress|text|id|layout|nearest|side-by-side|table)\.ts$/u,
+  ],
 ];
 
 /** Who alone may import a package: everything of its kind goes through that door. */

@@ -1,6 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import { errorDocument, errorText, toBangerError } from '../../src/lib/error-report.ts';
 import { BangerError, CancelledError, EXIT_CODES, FaultList, PreflightError } from '../../src/lib/errors.ts';
+import { formatJson } from '../../src/lib/text.ts';
 
 const PLAIN = { isTTY: false };
 
@@ -82,7 +83,7 @@ describe('a report', () => {
   });
 
   test('for machines has none either, and is the same to a parser', () => {
-    const document = errorDocument(hostile);
+    const document = formatJson(errorDocument(hostile));
     expect(document).not.toMatch(/[\u001b\u009b\u202e]/u);
     expect(JSON.parse(document)).toMatchObject({
       error: { code: 'tool_failed', exit_code: 9, message: 'mke2fs: evil', name: '\u001b]0;x\u0007' },

@@ -6,6 +6,7 @@ import { toBangerError } from '../../src/lib/error-report.ts';
 import { BangerError, CancelledError, PreflightError } from '../../src/lib/errors.ts';
 import { Operation } from '../../src/lib/operation.ts';
 import { carryOut, publishingStages, type Stage } from '../../src/lib/pipeline.ts';
+import { PROGRESS_MODES } from '../../src/lib/progress.ts';
 import { UnknownCommitError } from '../../src/lib/store/errors.ts';
 import { insertImage } from '../../src/lib/store/images.ts';
 import type { ImageRow } from '../../src/lib/store/schema.ts';
@@ -37,7 +38,7 @@ async function failure(
   stages: Stage[],
   abandon?: () => Promise<void>,
 ): Promise<unknown> {
-  const options = { progress: 'silent' as const, ...(abandon ? { abandon } : {}) };
+  const options = { progress: 'none' as const, ...(abandon ? { abandon } : {}) };
   return carryOut(operation, stages, options).then(
     () => expect.unreachable('it was carried out'),
     (error: unknown) => error,
@@ -73,7 +74,7 @@ describe('stages', () => {
     };
     const quick: Stage = { name: 'seed_ssh', run: () => void order.push('quick') };
     const publishing = publishingStages(operation, image, (store) => insertImage(store, image));
-    await carryOut(operation, [make, slow, quick, ...publishing], { progress: 'silent' });
+    await carryOut(operation, [make, slow, quick, ...publishing], { progress: 'none' });
     expect(order).toEqual(['begin', 'end', 'quick']);
     const names = ['launch_builder', 'write_metadata', 'seed_ssh', 'activate_artifacts', 'persisted'];
     expect(events(state)).toEqual(names.flatMap((name) => [`${name} started`, `${name} finished`]));
@@ -223,8 +224,22 @@ describe('progress', () => {
     await state.settle();
   });
 
+  test('for programs is an object a line', async ({ state }) => {
+    const { output } = await state.start('carry-out', ['json', 'succeed']).ended;
+    const events = output.split('\n').filter((line) => line.startsWith('{'));
+    expect(events.map((line) => JSON.parse(line))).toMatchObject([
+      { event: 'started', stage: 'first' },
+      { event: 'note', stage: 'first', message: expect.stringContaining('cloned') },
+      { event: 'finished', stage: 'first', duration_ms: expect.any(Number) },
+      { event: 'started', stage: 'second' },
+      { event: 'finished', stage: 'second' },
+    ]);
+    expect(output).not.toContain('\u001b');
+    await state.settle();
+  });
+
   test('can be silent', async ({ state }) => {
-    const { output } = await state.start('carry-out', ['silent', 'succeed']).ended;
+    const { output } = await state.start('carry-out', ['none', 'succeed']).ended;
     expect(output).toMatch(/^pid \d+\ncarried out\ndone\n$/u);
     await state.settle();
   });
@@ -238,7 +253,7 @@ describe('progress', () => {
     await state.settle();
   });
 
-  test.for(['live', 'plain', 'silent'])('%s leaves signals to the command', async (mode, { state }) => {
+  test.for(PROGRESS_MODES)('%s leaves signals to the command', async (mode, { state }) => {
     const worker = state.start('carry-out', [mode, 'wait']);
     await worker.said(/^waiting/u);
     worker.kill('SIGINT');

@@ -1,5 +1,6 @@
 import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
+import { progressFlag } from '../../lib/build-flags.ts';
 import { ChangingCommand } from '../../lib/command.ts';
 import type { ImageJson } from '../../lib/image/listing.ts';
 
@@ -33,6 +34,7 @@ export default class ImageBootstrap extends ChangingCommand {
       multiple: true,
       multipleNonGreedy: true,
     }),
+    ...progressFlag,
     kernel: Flags.string({
       description: "kernel of a busybox image [default: this machine's newest in /boot]",
       helpValue: 'FILE',

@@ -1,8 +1,8 @@
 import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
-import { replaceFlags, stepFlags } from '../../lib/build-flags.ts';
+import { progressFlag, replaceFlags, stepFlags } from '../../lib/build-flags.ts';
 import { ChangingCommand } from '../../lib/command.ts';
-import type { ImageJson } from '../../lib/image/listing.ts';
+import type { BuiltJson } from '../../lib/image/build-report.ts';
 
 export default class ImageBuild extends ChangingCommand {
   static override summary = 'build an image from another';
@@ -41,19 +41,23 @@ export default class ImageBuild extends ChangingCommand {
       default: 'host',
     })(),
     'no-ssh': Flags.boolean({ description: 'do not seed SSH access' }),
+    'log-file': Flags.string({ description: 'write the log here, too', helpValue: 'FILE' }),
     ...replaceFlags,
+    ...progressFlag,
   };
 
-  async run(): Promise<ImageJson> {
+  protected override readonly whenFailed = { outcome: 'failed' };
+
+  async run(): Promise<BuiltJson> {
     const { args, flags, raw } = await this.parse(ImageBuild);
     const { buildImage } = await import('../../lib/image/build.ts');
+    const { builtJson, describeBuilt } = await import('../../lib/image/build-report.ts');
     const { stepsFrom } = await import('../../lib/image/build-step.ts');
-    const { parseDuration } = await import('../../lib/image/duration.ts');
+    const { replaceFrom } = await import('../../lib/image/replace.ts');
     const { parseSize } = await import('../../lib/image/size.ts');
-    const { imageJson } = await import('../../lib/image/listing.ts');
     // The parser sorts values by flag; only the raw tokens know the order across flags.
     const given = raw.flatMap((token) => (token.type === 'flag' ? [[token.flag, token.input]] : []));
-    const image = await this.change(flags, ({ workspace, progress }) =>
+    const built = await this.change(flags, ({ workspace, progress }) =>
       buildImage(workspace, {
         ...flags,
         name: args.name,
@@ -61,14 +65,13 @@ export default class ImageBuild extends ChangingCommand {
         steps: stepsFrom(given),
         size: flags.size === undefined ? undefined : parseSize(flags.size),
         ssh: !flags['no-ssh'],
-        replace: flags.replace
-          ? { waitMs: flags['no-wait'] ? 0 : parseDuration(flags.wait ?? '1h') }
-          : undefined,
+        replace: flags.replace ? replaceFrom(flags) : undefined,
+        logFile: flags['log-file'],
         progress,
         mendOf: (artifact) => `mend the base, or give another: --${artifact}`,
       }),
     );
-    if (!flags.quiet) this.log(`built ${image.name} (${image.id.slice(0, 12)}): ${image.artifact_dir}`);
-    return imageJson(image);
+    if (!flags.quiet) this.log(describeBuilt(built));
+    return builtJson(built);
   }
 }

@@ -1,4 +1,5 @@
 import * as Args from '@oclif/core/args';
+import { progressFlag } from '../../lib/build-flags.ts';
 import { ChangingCommand } from '../../lib/command.ts';
 import type { ImageJson } from '../../lib/image/listing.ts';
 
@@ -10,6 +11,7 @@ export default class ImagePromote extends ChangingCommand {
   static override args = {
     image: Args.string({ description: 'name or id of the image', required: true }),
   };
+  static override flags = { ...progressFlag };
 
   async run(): Promise<ImageJson> {
     const { args, flags } = await this.parse(ImagePromote);

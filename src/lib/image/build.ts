@@ -2,14 +2,8 @@ import { mkdir, rmdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { BuildLog, logged } from '../build-log.ts';
 import { ARTIFACT_FILES } from '../layout.ts';
-import {
-  assertImageFree,
-  assertNameFree,
-  assertNameUnreserved,
-  Operation,
-  type OperationPlan,
-} from '../operation.ts';
-import { carryOut, type ProgressMode, publishingStages, type Stage, type StageContext } from '../pipeline.ts';
+import { Operation } from '../operation.ts';
+import { carryOut, type Durations, publishingStages, type Stage, type StageContext } from '../pipeline.ts';
 import { sideBySide } from '../side-by-side.ts';
 import type { ImageRow } from '../store/schema.ts';
 import { cloneFile } from '../system/clone.ts';
@@ -17,64 +11,57 @@ import { syncPath, syncTree } from '../system/durable.ts';
 import { growExt4, type Repair, repairAndPunch } from '../system/ext4.ts';
 import { openSandbox, type Sandbox } from '../system/sandbox.ts';
 import type { Workspace } from '../workspace.ts';
-import { artifactColumns, type BootSet, bootSetOf, copyBootArtifacts, describeClone } from './artifacts.ts';
+import { type BootSet, bootSetOf, copyBootArtifacts, describeClone } from './artifacts.ts';
+import { type BuildOptions, type PlannedBuild, planBuild, StillFresh } from './build-plan.ts';
 import { checkBuild } from './build-requirements.ts';
 import { type BuildStep, mergePackages } from './build-step.ts';
-import { findImage } from './find.ts';
 import { publishGeneration } from './generation.ts';
 import { installModules } from './modules.ts';
 import { assertValidName } from './name.ts';
-import { newImage } from './new-image.ts';
 import { makePackageCache } from './package-cache.ts';
 import { packagesDigest } from './packages.ts';
-import { choosePreset, type Preset } from './preset.ts';
+import { choosePreset } from './preset.ts';
 import { type Provisioning, runSteps } from './provision.ts';
-import type { MendOf } from './requirements.ts';
 import { seedSshStage } from './seed-ssh.ts';
 import { makeSound, tellRepair } from './sound-copy.ts';
-import { type ImagePlaces, placesFor } from './stage-directory.ts';
 import { beginWhenFree } from './wait-for-name.ts';
 import { makeWorkSeed } from './work-seed.ts';
 
-export interface BuildOptions {
-  /** `image-<unix seconds>` when absent. */
-  name?: string | undefined;
-  base: string;
-  steps: readonly BuildStep[];
-  /** Bytes; the base's size is kept when absent. */
-  size?: number | undefined;
-  docker: boolean;
-  kernel?: string | undefined;
-  initrd?: string | undefined;
-  modules?: string | undefined;
-  /** Absent: `debian` on an image with apt, else `none`. */
-  preset?: Preset | undefined;
-  network: 'host' | 'none';
-  ssh: boolean;
-  /** Takes the name from the image that has it, which becomes an earlier generation. */
-  replace?: Replace | undefined;
-  progress: ProgressMode;
-  mendOf: MendOf;
-}
-
-export interface Replace {
-  /** How long to wait for an operation that is about to publish under the name, in milliseconds. */
-  waitMs: number;
+export interface Built {
+  /** `fresh`: the image that has the name is as it should be, and nothing was done. */
+  outcome: 'built' | 'fresh';
+  image: ImageRow;
+  /** Of what was done. */
+  operation: { id: string; logPath: string; stages: Durations } | null;
 }
 
 /**
  * Builds a managed image from a base: cloned, grown, provisioned in a sandbox, published by one rename.
  * @throws BangerError as the stages do: 2, 3, 4, 5, 6, 8 (a step), 9 (a tool), 11; nothing but the log is left
  */
-export async function buildImage(workspace: Workspace, options: BuildOptions): Promise<ImageRow> {
-  const { progress, network } = options;
+export async function buildImage(workspace: Workspace, options: BuildOptions): Promise<Built> {
   const name = options.name ?? `image-${Math.floor(Date.now() / 1000)}`;
   assertValidName(name);
-  const begin = () => Operation.begin(workspace, () => reserve(workspace, name, options));
-  const { operation, decided } = await (options.replace
-    ? beginWhenFree(workspace, name, options.replace.waitMs, begin)
-    : begin());
-  const { base, image, places } = decided;
+  const begin = () => Operation.begin(workspace, () => planBuild(workspace, name, options));
+  try {
+    const { operation, decided } = await (options.replace
+      ? beginWhenFree(workspace, name, options.replace.waitMs, begin)
+      : begin());
+    return await carryOutBuild(workspace, operation, decided, options);
+  } catch (error) {
+    if (error instanceof StillFresh) return { outcome: 'fresh', image: error.image, operation: null };
+    throw error;
+  }
+}
+
+async function carryOutBuild(
+  workspace: Workspace,
+  operation: Operation,
+  { base, image, places }: PlannedBuild,
+  options: BuildOptions,
+): Promise<Built> {
+  const { progress, network } = options;
+  const { name } = image;
   const bootSet: BootSet = {
     ...bootSetOf(base),
     // In full: the sandbox has another working directory.
@@ -85,7 +72,7 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
   };
   const staged = (file: keyof typeof ARTIFACT_FILES): string => join(places.stageDir, ARTIFACT_FILES[file]);
   const mountpoint = join(places.stageDir, 'mnt');
-  const log = new BuildLog(places.logPath);
+  const log = new BuildLog(places.logPath, options.logFile);
   let sandbox: Sandbox | undefined;
   let checkedRootfs: Promise<Repair> | undefined;
   let busybox = '';
@@ -188,7 +175,7 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
       });
     },
   };
-  await logged(workspace, log, () =>
+  const stages = await logged(workspace, log, () =>
     carryOut(
       operation,
       [
@@ -208,48 +195,5 @@ export async function buildImage(workspace: Workspace, options: BuildOptions): P
       },
     ),
   );
-  return image;
-}
-
-interface Reserved {
-  plan: OperationPlan;
-  base: ImageRow;
-  /** The row to come; stages fill in what they find out. */
-  image: ImageRow;
-  places: ImagePlaces;
-}
-
-function reserve({ store, layout }: Workspace, name: string, options: BuildOptions): Reserved {
-  const base = findImage(store, options.base);
-  if (options.replace) assertNameUnreserved(store, name);
-  else assertNameFree(store, name);
-  assertImageFree(store, base, 'shared');
-  const blank = newImage(name);
-  const { id } = blank;
-  const places = placesFor(layout, id);
-  const image: ImageRow = {
-    ...blank,
-    managed: 1,
-    artifact_dir: places.artifactDir,
-    ...artifactColumns(places.artifactDir, {
-      initrd: (options.initrd ?? base.initrd_path) !== null,
-      modules: (options.modules ?? base.modules_dir) !== null,
-      workSeed: true,
-    }),
-    build_size: options.size ?? null,
-    docker: options.docker ? 1 : 0,
-    base_image_id: base.id,
-    base_image_name: base.name,
-  };
-  const plan: OperationPlan = {
-    kind: 'build',
-    imageId: id,
-    imageName: name,
-    reservations: [
-      { kind: 'name', key: name, mode: 'exclusive' },
-      { kind: 'image', key: base.id, mode: 'shared' },
-    ],
-    ...places,
-  };
-  return { plan, base, image, places };
+  return { outcome: 'built', image, operation: { id: operation.row.id, logPath: places.logPath, stages } };
 }

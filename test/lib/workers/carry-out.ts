@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { BangerError, CancelledError } from '../../../src/lib/errors.ts';
 import { layoutOf } from '../../../src/lib/layout.ts';
 import { Operation } from '../../../src/lib/operation.ts';
-import { carryOut, type ProgressMode, type Stage } from '../../../src/lib/pipeline.ts';
+import { carryOut, type Stage } from '../../../src/lib/pipeline.ts';
+import type { ProgressMode } from '../../../src/lib/progress.ts';
 import { buildPlan } from '../plans.ts';
 import { open, say, work } from './protocol.ts';
 

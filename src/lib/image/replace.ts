@@ -1,0 +1,27 @@
+import { parseDuration } from './duration.ts';
+
+/** What becomes of an image that has the name of one that is to be built. */
+export interface Replace {
+  /** An image younger than this is left alone; milliseconds. */
+  ifOlderMs?: number | undefined;
+  /** How long to wait for an operation that is about to publish under the name, in milliseconds. */
+  waitMs: number;
+}
+
+const WAIT = '1h';
+
+/**
+ * From spans of time as people type them.
+ * @throws BangerError `usage`
+ */
+export function replaceFrom(typed: {
+  'if-older'?: string | undefined;
+  wait?: string | undefined;
+  'no-wait'?: boolean;
+}): Replace {
+  const older = typed['if-older'];
+  return {
+    ifOlderMs: older === undefined ? undefined : parseDuration(older),
+    waitMs: typed['no-wait'] ? 0 : parseDuration(typed.wait ?? WAIT),
+  };
+}
