@@ -1,5 +1,6 @@
 import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { errnoOf } from '../errors.ts';
 import type { Distribution } from './debian-sources.ts';
 import { WORK_SEED_LABEL } from './work-seed.ts';
 
@@ -155,7 +156,9 @@ export async function makeDirectories(base: string, path: string): Promise<void>
   let directory = base;
   for (const part of ['', ...path.split('/')]) {
     directory = join(directory, part);
-    await mkdir(directory, { recursive: true });
+    await mkdir(directory).catch((error: unknown) => {
+      if (errnoOf(error) !== 'EEXIST') throw error;
+    });
     await chmod(directory, 0o755);
   }
 }

@@ -16,9 +16,11 @@ export interface PackageCache {
 export async function makePackageCache(stageDir: string): Promise<PackageCache> {
   const root = join(stageDir, 'apt');
   const [lists, cache] = [join(root, 'lists'), join(root, 'cache')];
-  // apt wants its directories for unfinished downloads to be there (apt.conf(5), Dir).
-  for (const path of [join(lists, 'partial'), join(cache, 'archives', 'partial')]) {
-    await mkdir(path, { recursive: true });
+  const archives = join(cache, 'archives');
+  // apt wants its directories for unfinished downloads to be there (apt.conf(5), Dir). One by one: mkdir's `recursive`
+  // tells a used-up quota as ENOENT (Node 24.21.0).
+  for (const path of [root, lists, join(lists, 'partial'), cache, archives, join(archives, 'partial')]) {
+    await mkdir(path);
   }
   return {
     binds: [
