@@ -21,5 +21,8 @@ export const COMMANDS: Readonly<Record<string, () => Promise<{ default: CommandC
   'operation:cancel': () => import('./commands/operation/cancel.ts'),
   'operation:list': () => import('./commands/operation/list.ts'),
   'operation:show': () => import('./commands/operation/show.ts'),
+  'trash:empty': () => import('./commands/trash/empty.ts'),
+  'trash:list': () => import('./commands/trash/list.ts'),
+  'trash:restore': () => import('./commands/trash/restore.ts'),
   version: () => import('./commands/version.ts'),
 };

@@ -11,14 +11,23 @@ export interface Config {
   path: string;
   stateDir: string;
   cacheDir: string;
+  /** How long a deleted image can be had back, in days; 0: not at all. */
+  trashDays: number;
   /** Private half of the key pair that is seeded into images; made on first use. */
   sshKeyPath: string;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-const KEYS = ['state_dir', 'cache_dir', 'ssh_key_path'] as const;
-type Key = (typeof KEYS)[number];
+const PATHS = ['state_dir', 'cache_dir', 'ssh_key_path'] as const;
+const NUMBERS = ['trash_days'] as const;
+const KEYS = [...PATHS, ...NUMBERS] as const;
+type PathKey = (typeof PATHS)[number];
+type ConfigFile = Partial<Record<PathKey, string> & Record<(typeof NUMBERS)[number], number>>;
+
+const TRASH_DAYS = 7;
+/** Ten years; a larger number is a mistake. */
+const LARGEST = 3650;
 
 /** An empty HOME is none; then the password database knows (os.homedir() would return the empty string). */
 function homeOf(env: Environment): string {
@@ -35,7 +44,7 @@ function expandHome(path: string, env: Environment): string {
   return path === '~' || path.startsWith('~/') ? join(homeOf(env), path.slice(1)) : path;
 }
 
-async function readConfigFile(path: string, mustExist: boolean): Promise<Partial<Record<Key, string>>> {
+async function readConfigFile(path: string, mustExist: boolean): Promise<ConfigFile> {
   const fault = (message: string, mend: string) =>
     new PreflightError('configuration', [{ message: `${oneLine(path)}: ${message}`, mend }]);
   let text: string;
@@ -60,13 +69,20 @@ async function readConfigFile(path: string, mustExist: boolean): Promise<Partial
   } catch (error) {
     throw fault(oneLine(messageOf(error)), 'mend the TOML at the place shown');
   }
-  const result: Partial<Record<Key, string>> = {};
+  const result: ConfigFile = {};
   for (const [key, value] of Object.entries(values)) {
     const known = KEYS.find((candidate) => candidate === key);
     if (known === undefined) {
       const { nearestTo } = await import('./nearest.ts');
       const guess = nearestTo(key, KEYS).map((name) => `did you mean '${name}'? `);
       throw fault(`unknown key '${oneLine(key)}'`, `${guess.join('')}known keys: ${KEYS.join(', ')}`);
+    }
+    if (known === 'trash_days') {
+      if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > LARGEST) {
+        throw fault(`'${key}' must be a whole number from 0 to ${LARGEST}`, `write ${key} = ${TRASH_DAYS}`);
+      }
+      result[known] = value;
+      continue;
     }
     if (typeof value !== 'string' || value === '' || value.includes('\0')) {
       throw fault(`'${key}' must be a non-empty string`, `write ${key} = "/a/path"`);
@@ -91,7 +107,7 @@ export async function loadConfig(
   const explicit = env.BANGER_CONFIG ? resolve(env.BANGER_CONFIG) : undefined;
   const path = explicit ?? join(xdgDir(env, 'XDG_CONFIG_HOME', '.config'), 'banger', 'config.toml');
   const file = await readConfigFile(path, explicit !== undefined);
-  const fromFile = (key: Key): string | undefined =>
+  const fromFile = (key: PathKey): string | undefined =>
     file[key] === undefined ? undefined : resolve(dirname(path), expandHome(file[key], env));
   const set = (value: string | undefined): string | undefined => (value ? resolve(value) : undefined);
   const config = {
@@ -105,6 +121,7 @@ export async function loadConfig(
       set(env.BANGER_CACHE_DIR) ??
       fromFile('cache_dir') ??
       join(xdgDir(env, 'XDG_CACHE_HOME', '.cache'), 'banger'),
+    trashDays: file.trash_days ?? TRASH_DAYS,
     sshKeyPath:
       fromFile('ssh_key_path') ?? join(xdgDir(env, 'XDG_CONFIG_HOME', '.config'), 'banger', 'id_ed25519'),
   };

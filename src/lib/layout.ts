@@ -8,12 +8,17 @@ export interface Layout {
   lockTarget: string;
   liveDir: string;
   imagesDir: string;
+  /** Directories of images that were deleted, by their ids. */
+  trashDir: string;
   logDir: string;
   vmsDir: string;
   reserve: string;
   /** Where `check --repair` puts what nobody can explain; made when there is something. */
   lostAndFound: string;
 }
+
+/** Below `images/`, so that a rename moves a directory there; no id begins with a dot. */
+export const TRASH = '.trash';
 
 export function layoutOf(stateDir: string): Layout {
   return {
@@ -22,6 +27,7 @@ export function layoutOf(stateDir: string): Layout {
     lockTarget: join(stateDir, 'images'),
     liveDir: join(stateDir, 'live'),
     imagesDir: join(stateDir, 'images'),
+    trashDir: join(stateDir, 'images', TRASH),
     logDir: join(stateDir, 'image-build'),
     vmsDir: join(stateDir, 'vms'),
     reserve: join(stateDir, 'reserve'),

@@ -1,5 +1,5 @@
 import { BangerError, CancelledError, messageOf } from './errors.ts';
-import { newId, shortId } from './id.ts';
+import { shortId } from './id.ts';
 import { removeDirectory, setAside } from './recovery.ts';
 import { isBusyError, UnknownCommitError } from './store/errors.ts';
 import { imageByName } from './store/images.ts';
@@ -9,11 +9,13 @@ import {
   finishOperation,
   insertOperation,
   isCancelRequested,
+  newOperation,
+  type OperationDraft,
   operationById,
   planImage,
 } from './store/operations.ts';
 import { insertReservations, type Reservation, type Reserved, reservationsOf } from './store/reservations.ts';
-import type { ImageRow, OperationKind, OperationRow } from './store/schema.ts';
+import type { ImageRow, OperationRow } from './store/schema.ts';
 import type { Store } from './store/store.ts';
 import { renameDurably, syncTree } from './system/durable.ts';
 import { isThere } from './system/filesystem.ts';
@@ -24,16 +26,8 @@ import type { Workspace, WorkspaceLock } from './workspace.ts';
 const CANCEL_POLL_MS = 250;
 
 /** What an operation is going to do, decided and recorded under the lock before anything is made. */
-export interface OperationPlan {
-  kind: OperationKind;
-  imageId: string;
-  imageName: string;
+export interface OperationPlan extends OperationDraft {
   reservations: readonly Reservation[];
-  /** Where artifacts are assembled: full path below `images/`, not made yet. */
-  stageDir?: string;
-  /** Where one rename publishes them. */
-  artifactDir?: string;
-  logPath?: string;
 }
 
 /** Throws unless a name is free: of images, and of operations that will make one (exit 4). */
@@ -85,34 +79,9 @@ function describe(operation: OperationRow): string {
   return `${operation.kind} ${operation.image_name} (${where}, running for ${age})`;
 }
 
-function newRow(workspace: Workspace, plan: OperationPlan): OperationRow {
-  const { row: run } = workspace.run;
-  return {
-    id: newId(),
-    kind: plan.kind,
-    state: 'running',
-    run_id: run.id,
-    pid: run.pid,
-    host: run.host,
-    command: run.command,
-    image_id: plan.imageId,
-    image_name: plan.imageName,
-    stage: null,
-    stage_started_at: null,
-    stage_dir: plan.stageDir ?? null,
-    artifact_dir: plan.artifactDir ?? null,
-    planned_image: null,
-    log_path: plan.logPath ?? null,
-    error: null,
-    cancel_requested_at: null,
-    started_at: new Date().toISOString(),
-    finished_at: null,
-  };
-}
-
 /** Writes an operation's journal row with its reservations. Call under the lock, in the transaction that decided it. */
 export function recordOperation(workspace: Workspace, plan: OperationPlan): OperationRow {
-  const row = newRow(workspace, plan);
+  const row = newOperation(workspace.run.row, plan);
   insertOperation(workspace.store, row);
   insertReservations(workspace.store, row.id, plan.reservations);
   return row;

@@ -14,8 +14,10 @@ import {
 } from './store/operations.ts';
 import type { OperationRow } from './store/schema.ts';
 import type { Store } from './store/store.ts';
+import { trashById } from './store/trash.ts';
 import { syncDirectory } from './system/durable.ts';
 import { isThere } from './system/filesystem.ts';
+import { moveToTrash } from './trash-place.ts';
 
 /** A dead run's operation, claimed by this one: its directories are out of the way and wait to be removed. */
 export interface Leftover {
@@ -50,9 +52,10 @@ function settle(store: Store, layout: Layout, operation: OperationRow): Leftover
     planned_image !== null && imageById(store, operation.image_id)?.artifact_dir === artifact_dir;
   // While the stage directory is there, what stands in the artifact directory's place is not what we made.
   const isUnrecorded = planned_image !== null && !isPublished && !isStaged(operation);
-  const isDeletion = kind === 'delete' || kind === 'prune';
+  const isDeletion = ['delete', 'prune', 'empty'].includes(kind);
+  const isTrashed = trashById(store, operation.image_id) !== undefined;
   const mine = [artifact_dir, stage_dir].flatMap((path) =>
-    path !== null && isBelow(layout.imagesDir, path) ? [path] : [],
+    path !== null && (isBelow(layout.imagesDir, path) || isBelow(layout.trashDir, path)) ? [path] : [],
   );
   const doomed = mine.filter((path) => path === stage_dir || isDeletion || isUnrecorded);
   const leftover: Leftover = {
@@ -62,11 +65,10 @@ function settle(store: Store, layout: Layout, operation: OperationRow): Leftover
     directories: [],
   };
   try {
+    // On its way into the trash, or out of it.
+    if (isTrashed && !imageById(store, operation.image_id)) moveToTrash(layout, operation.image_id);
     // Whatever a tampered registry says: what an image has stays.
-    setAside(
-      doomed.filter((path) => !imageByArtifactDir(store, path)),
-      id,
-    );
+    setAside(isTrashed ? [] : doomed.filter((path) => !imageByArtifactDir(store, path)), id);
     leftover.directories = mine.map((path) => asidePath(path, id)).filter(isThere);
     // Whoever comes after us must not undo what another has published in the same place since.
     if (isUnrecorded) planImage(store, id, null);

@@ -132,11 +132,13 @@ export async function openWorkspace(flags: WorkspaceFlags, context: WorkspaceCon
   for (const directory of [layout.stateDir, layout.liveDir, layout.imagesDir, layout.logDir, layout.vmsDir]) {
     usable(layout.stateDir, () => makePrivateDirectory(directory));
   }
-  const [{ beginRun, isRunAlive }, { acquireLock }, { claimLeftovers, removeLeftovers }] = await Promise.all([
-    import('./store/liveness.ts'),
-    import('./lock.ts'),
-    import('./recovery.ts'),
-  ]);
+  const [{ beginRun, isRunAlive }, { acquireLock }, { claimLeftovers, removeLeftovers }, { expireTrash }] =
+    await Promise.all([
+      import('./store/liveness.ts'),
+      import('./lock.ts'),
+      import('./recovery.ts'),
+      import('./trash.ts'),
+    ]);
   const store = await openForWriting(layout, (runId) => isRunAlive(layout.liveDir, runId));
   let run: Run;
   try {
@@ -174,6 +176,9 @@ export async function openWorkspace(flags: WorkspaceFlags, context: WorkspaceCon
         release(held);
         const claimed = leftovers.splice(0);
         await removeLeftovers(store, claimed);
+        await expireTrash({ store, layout, run }, config.trashDays).catch((error: unknown) => {
+          context.notify(`old trash could not be removed: ${messageOf(error)}`);
+        });
         for (const { operation, failure } of claimed) {
           if (failure === undefined) continue;
           context.notify(

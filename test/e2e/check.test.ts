@@ -105,7 +105,7 @@ describe.each(testAccounts())('check as $label', (account) => {
     expect([ino, mtimeNs, ctimeNs]).toEqual([before.ino, before.mtimeNs, before.ctimeNs]);
     expect(await names(home)).toBe('broken\nlinked\nshort\nsound\ntheirs\n');
     await home.ok(['image', 'show', 'broken']);
-    await home.ok(['image', 'delete', '--yes', 'broken', 'short', 'linked', 'theirs']);
+    await home.ok(['image', 'delete', '--yes', '--purge', 'broken', 'short', 'linked', 'theirs']);
     expect(await home.ok(['check', '--deep', '--quiet'])).toBe('1 image checked, nothing is wrong\n');
   });
 
@@ -117,7 +117,7 @@ describe.each(testAccounts())('check as $label', (account) => {
     const [found] = await findings(home, '--deep');
     expect(found).toMatchObject({ problem: 'damaged_filesystem', image: 'worn', path: rootfs_path });
     expect(found?.mend).toContain(rootfs_path);
-    await home.ok(['image', 'delete', 'worn']);
+    await home.ok(['image', 'delete', 'worn', '--purge']);
   });
 
   test('finds what nobody has, which a repair alone moves, and nobody removes', async ({ makeHome }) => {
@@ -211,7 +211,7 @@ describe.each(testAccounts())('check as $label', (account) => {
     const [found] = await findings(home, ...there);
     expect(found).toMatchObject({ problem: 'moved_image', image: 'ours', path: ours.artifact_dir });
     await home.ok(['check', '--repair', ...there]);
-    await home.ok(['image', 'delete', 'ours', ...there]);
+    await home.ok(['image', 'delete', 'ours', '--purge', ...there]);
     expect(readdirSync(join(copied, 'images'))).toEqual([]);
     expect(existsSync(ours.rootfs_path)).toBe(true);
     await home.ok(['image', 'show', 'ours']);

@@ -86,7 +86,7 @@ describe('delete', () => {
     ]);
     expect(await home.ok(['image', 'show', 'theirs'])).toContain(`rootfs:         ${rootfs} (missing)\n`);
     expect(await home.ok(['image', 'show', 'half'])).toMatch(/^kernel: .*\/kernel \(missing\)$/mu);
-    await home.ok(['image', 'delete', 'gone', 'half', 'theirs']);
+    await home.ok(['image', 'delete', 'gone', 'half', 'theirs', '--purge']);
     expect(await names(home)).toBe('');
   });
 

@@ -8,7 +8,7 @@ const FLOORS: readonly (readonly [name: string, files: RegExp])[] = [
   ['the base command', /^src\/lib\/(?:command|build-flags)\.ts$/u],
   ['the domain', /^src\/lib\/(?:image\/|check\/|completion\/|doctor\/|journal|version)/u],
   ['operations', /^src\/lib\/(?:operation|pipeline|build-log)\.ts$/u],
-  ['the workspace', /^src\/lib\/(?:workspace|recovery|lock|config)\.ts$/u],
+  ['the workspace', /^src\/lib\/(?:workspace|recovery|trash|trash-place|lock|config)\.ts$/u],
   ['the store', /^src\/lib\/store\//u],
   ['the tools', /^src\/lib\/system\//u],
   [

@@ -36,6 +36,7 @@ describe('without a config file', () => {
       path: join(home, '.config/banger/config.toml'),
       stateDir: join(home, '.local/state/banger'),
       cacheDir: join(home, '.cache/banger'),
+      trashDays: 7,
       sshKeyPath: join(home, '.config/banger/id_ed25519'),
     });
   });
@@ -46,6 +47,7 @@ describe('without a config file', () => {
       path: '/e/banger/config.toml',
       stateDir: '/s/banger',
       cacheDir: '/c/banger',
+      trashDays: 7,
       sshKeyPath: '/e/banger/id_ed25519',
     });
   });

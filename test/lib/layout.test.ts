@@ -5,7 +5,8 @@ import { asidePath, layoutOf } from '../../src/lib/layout.ts';
 test('everything is below the state directory', () => {
   const { stateDir, ...places } = layoutOf('/var/lib/banger');
   expect(stateDir).toBe('/var/lib/banger');
-  for (const place of Object.values(places)) expect(place).toMatch(/^\/var\/lib\/banger\/[a-z.+-]+$/u);
+  for (const place of Object.values(places))
+    expect(place).toMatch(/^\/var\/lib\/banger\/(?:images\/)?[a-z.+-]+$/u);
 });
 
 test('what waits to be removed lies beside where it was, and no two in one place', () => {

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { asidePath } from '../../src/lib/layout.ts';
+import { asidePath, TRASH } from '../../src/lib/layout.ts';
 import { Operation, type OperationPlan } from '../../src/lib/operation.ts';
 import { insertImage } from '../../src/lib/store/images.ts';
 import type { ImageRow } from '../../src/lib/store/schema.ts';
@@ -99,19 +99,21 @@ describe('the next command that takes the lock cleans up after a build that was 
 
 describe('a deletion that was killed', () => {
   test.for([
-    ['after its row was gone', 'rename'],
-    ['when its directory was out of the way', 'rmdir'],
-  ] as const)('%s is completed', async ([, call], { state }) => {
+    ['after its row was gone', 'rename', false],
+    ['after its row was gone, for good', 'rename', true],
+    ['when its directory was out of the way, for good', 'rmdir', true],
+  ] as const)('%s is completed', async ([, call, purge], { state }) => {
     const planned = await make(state);
     const building = state.start('operate', [JSON.stringify(planned)]);
     expect(await over(building)).toMatch(/^done$/mu);
-    const deleting = state.start('delete', ['one'], { prefix: killedAt(call) });
+    const deleting = state.start('delete', ['one', purge ? 'purge' : 'keep'], { prefix: killedAt(call) });
     deleting.tell('go');
     expect(await over(deleting)).not.toMatch(/^deleted/mu);
     expect(state.sql('SELECT * FROM images')).toEqual([]);
-    expect(readdirSync(state.layout.imagesDir)).toHaveLength(1);
+    expect(readdirSync(state.layout.imagesDir).filter((name) => name !== TRASH)).toHaveLength(1);
     await state.settle();
-    expect(readdirSync(state.layout.imagesDir)).toEqual([]);
+    expect(readdirSync(state.layout.imagesDir)).toEqual(purge ? [] : [TRASH]);
+    expect(state.sql('SELECT name FROM trash')).toEqual(purge ? [] : [{ name: 'one' }]);
     expect(lastOperation(state)).toEqual({ kind: 'delete', state: 'succeeded', error: null });
   });
 });

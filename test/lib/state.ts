@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { test as base, expect, vi } from 'vitest';
-import { type Layout, layoutOf } from '../../src/lib/layout.ts';
+import { type Layout, layoutOf, TRASH } from '../../src/lib/layout.ts';
 import { openWorkspace, type Workspace } from '../../src/lib/workspace.ts';
 import { Worker, type WorkerOptions } from './worker.ts';
 
@@ -122,7 +122,9 @@ class TestState implements State {
       owner: this.sql('SELECT run_id FROM lock')[0]?.run_id,
       lockDirectory: existsSync(`${layout.lockTarget}.lock`),
       live: readdirSync(layout.liveDir),
-      images: readdirSync(layout.imagesDir).sort(),
+      images: readdirSync(layout.imagesDir)
+        .filter((name) => name !== TRASH)
+        .sort(),
     }).toEqual({
       integrity: ['ok'],
       running: [],

@@ -15,6 +15,7 @@ export interface RecordedImage {
   base_image_id: string | null;
 }
 
+const TRASH = '.trash';
 const PRIVATE = ['.', 'images', 'live', 'image-build', 'vms'];
 
 /** Directories are the owner's and closed to others. */
@@ -36,10 +37,14 @@ function inspectOwned(path: string, uid: number, mode?: number): string[] {
 }
 
 /** Every directory below `images/` is a managed image's, every managed image has its own, and nothing is missing in it. */
-export function inspectArtifacts(stateDir: string, images: readonly RecordedImage[], uid: number): string[] {
+export function inspectArtifacts(
+  stateDir: string,
+  { images, deleted }: { images: readonly RecordedImage[]; deleted: readonly string[] },
+  uid: number,
+): string[] {
   const imagesDir = join(stateDir, 'images');
   const managed = images.filter((image) => image.managed === 1);
-  const expected = new Set(managed.map((image) => image.id));
+  const expected = new Set([TRASH, ...managed.map((image) => image.id), ...deleted]);
   const strays = (existsSync(imagesDir) ? readdirSync(imagesDir) : []).filter((name) => !expected.has(name));
   return [
     ...strays.map((name) => `images/${name} is no image's`),
@@ -74,6 +79,20 @@ export function inspectArtifacts(stateDir: string, images: readonly RecordedImag
       ...inspectSidecar(join(own, 'rootfs.ext4.packages.sha256')),
     ];
   }
+}
+
+/** Every directory of the trash is a deleted image's, and every deleted image has its own. */
+export function inspectTrash(stateDir: string, deleted: readonly string[], uid: number): string[] {
+  const trash = join(stateDir, 'images', TRASH);
+  const entries = existsSync(trash) ? readdirSync(trash) : [];
+  return [
+    ...(existsSync(trash) ? inspectOwned(trash, uid, 0o700) : []),
+    ...entries.filter((name) => !deleted.includes(name)).map((name) => `${TRASH}/${name} is in no record`),
+    ...deleted
+      // A full disk keeps it where it was.
+      .filter((id) => !entries.includes(id) && !existsSync(join(stateDir, 'images', id)))
+      .map((id) => `deleted image ${id} has lost its directory`),
+  ];
 }
 
 function inspectSidecar(path: string): string[] {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { run } from '../../src/lib/system/process.ts';
-import { inspectArtifacts, inspectDirectories, type RecordedImage } from './verifier-files.ts';
+import { inspectArtifacts, inspectDirectories, inspectTrash, type RecordedImage } from './verifier-files.ts';
 import { inspectKernel } from './verifier-kernel.ts';
 import { inspectOwners } from './verifier-owners.ts';
 
@@ -37,7 +37,8 @@ export async function inspectState(
     ...leaked,
     ...registry.complaints,
     ...inspectDirectories(stateDir, owner.uid),
-    ...inspectArtifacts(stateDir, registry.images, owner.uid),
+    ...inspectArtifacts(stateDir, registry, owner.uid),
+    ...inspectTrash(stateDir, registry.deleted, owner.uid),
     ...(await inspectLiveFiles(join(stateDir, 'live'))),
     ...(await Promise.all(filesystems.map(inspectFilesystem))).flat(),
   ];
@@ -50,13 +51,11 @@ export async function assertSound(stateDir: string, owner: StateOwner): Promise<
 }
 
 /** Reads a copy, so that looking changes nothing: opening a WAL database makes files beside it. */
-export async function inspectRegistry(
-  stateDir: string,
-): Promise<{ complaints: string[]; images: RecordedImage[] }> {
+export async function inspectRegistry(stateDir: string): Promise<Registry> {
   const copy = await mkdtemp(join(tmpdir(), 'banger-verifier-'));
   try {
     const path = join(stateDir, 'banger.db');
-    if (!existsSync(path)) return { complaints: [], images: [] };
+    if (!existsSync(path)) return { complaints: [], images: [], deleted: [] };
     for (const suffix of ['', '-wal']) {
       if (existsSync(path + suffix)) await copyFile(path + suffix, join(copy, `banger.db${suffix}`));
     }
@@ -64,7 +63,7 @@ export async function inspectRegistry(
     try {
       return readRegistry(database, stateDir);
     } catch (error) {
-      return { complaints: [`banger.db: ${String(error)}`], images: [] };
+      return { complaints: [`banger.db: ${String(error)}`], images: [], deleted: [] };
     } finally {
       database.close();
     }
@@ -73,10 +72,14 @@ export async function inspectRegistry(
   }
 }
 
-function readRegistry(
-  database: Sqlite.Database,
-  stateDir: string,
-): { complaints: string[]; images: RecordedImage[] } {
+interface Registry {
+  complaints: string[];
+  images: RecordedImage[];
+  /** Ids of images in the trash. */
+  deleted: string[];
+}
+
+function readRegistry(database: Sqlite.Database, stateDir: string): Registry {
   const column = (query: string): string[] => database.prepare<[], string>(query).pluck().all();
   const integrity = column('PRAGMA integrity_check').filter((line) => line !== 'ok');
   const complaints = [
@@ -95,7 +98,12 @@ function readRegistry(
     ),
     ...(existsSync(join(stateDir, 'images.lock')) ? ['images.lock was left'] : []),
   ];
-  return { complaints, images: database.prepare<[], RecordedImage>('SELECT * FROM images').all() };
+  const hasTrash = column("SELECT name FROM sqlite_schema WHERE name = 'trash'").length > 0;
+  return {
+    complaints,
+    images: database.prepare<[], RecordedImage>('SELECT * FROM images').all(),
+    deleted: hasTrash ? column('SELECT image_id FROM trash') : [],
+  };
 }
 
 /** A file in `live/` belongs to a run that still holds its lock, or should not be there. */

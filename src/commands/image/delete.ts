@@ -17,6 +17,7 @@ export default class ImageDelete extends ChangingCommand {
     image: Args.string({ description: 'names or ids of images', required: true }),
   };
   static override flags = {
+    purge: Flags.boolean({ description: 'remove the files at once, past the trash' }),
     yes: Flags.boolean({ char: 'y', description: 'do not ask' }),
   };
 
@@ -29,7 +30,9 @@ export default class ImageDelete extends ChangingCommand {
       const names = await this.look(flags, ({ store }) => findImages(store, refs).map((image) => image.name));
       await confirm(`delete ${names.join(', ')}?`);
     }
-    const images = await this.change(flags, ({ workspace }) => deleteImages(workspace, refs));
+    const images = await this.change(flags, ({ workspace }) =>
+      deleteImages(workspace, refs, { purge: flags.purge }),
+    );
     if (!flags.quiet) {
       for (const image of images) {
         this.log(`deleted ${image.name}${image.managed ? '' : `; its files stay: ${image.rootfs_path}`}`);

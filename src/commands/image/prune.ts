@@ -22,6 +22,7 @@ export default class ImagePrune extends ChangingCommand {
       min: 0,
     }),
     'older-than': Flags.string({ description: 'only older ones, like 30d', helpValue: 'DURATION' }),
+    purge: Flags.boolean({ description: 'remove the files at once, past the trash' }),
     'dry-run': Flags.boolean({ description: 'only print the plan' }),
     yes: Flags.boolean({ char: 'y', description: 'do not ask' }),
   };
@@ -35,6 +36,7 @@ export default class ImagePrune extends ChangingCommand {
     const options = {
       names: argv.map(String),
       keep: flags.keep,
+      purge: flags.purge,
       olderThanMs: age === undefined ? undefined : parseDuration(age),
     };
     const show = (pruned: Pruned, verb: string): void => {

@@ -7,7 +7,7 @@ import type { Diagnosis, Finding, Ground } from './finding.ts';
 import { examineImage, type ImageCheck } from './images.ts';
 import { examinePermissions } from './permissions.ts';
 import { examineRegistry } from './registry.ts';
-import { entriesOf, examineLostAndFound, examineStrays } from './strays.ts';
+import { entriesOf, examineLostAndFound, examineStrays, examineTrash } from './strays.ts';
 
 export interface CheckOptions extends ImageCheck {
   /** Told which image is being looked at; a deep look takes its time. */
@@ -47,6 +47,7 @@ async function examine(
   const { store, layout } = ground;
   // Before the rows are read: what has been made by then is in the registry.
   const entries = entriesOf(layout.imagesDir);
+  const trashed = entriesOf(layout.trashDir);
   const registry = examineRegistry(store, layout);
   if (registry.some(({ finding }) => finding.problem === 'damaged_registry')) {
     return { images: 0, diagnoses: registry };
@@ -64,6 +65,7 @@ async function examine(
       ...registry,
       ...found,
       ...examineStrays(store, layout, entries),
+      ...examineTrash(store, layout, trashed),
       ...examinePermissions(layout, images),
       ...examineLostAndFound(layout),
     ],

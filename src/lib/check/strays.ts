@@ -1,12 +1,14 @@
 import { mkdirSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { asidePath, type Layout } from '../layout.ts';
+import { asidePath, type Layout, TRASH } from '../layout.ts';
 import { listImages } from '../store/images.ts';
 import { runningOperations } from '../store/operations.ts';
 import type { Store } from '../store/store.ts';
+import { deleteTrash, listTrash, trashById } from '../store/trash.ts';
 import { renameDurably, syncDirectory } from '../system/durable.ts';
 import { isThere } from '../system/filesystem.ts';
 import { oneLine, shellWord } from '../text.ts';
+import { trashPlace } from '../trash-place.ts';
 import { curable, type Diagnosis, note } from './finding.ts';
 
 /** What `images/` holds. Read before the registry: whatever was made by then is recorded there. */
@@ -38,7 +40,9 @@ export function examineStrays(store: Store, layout: Layout, entries: readonly st
 }
 
 function knownEntries(store: Store): Set<string> {
-  const known = new Set<string>();
+  const known = new Set<string>([TRASH]);
+  // A full disk may have kept one from being moved.
+  for (const { image_id } of listTrash(store)) known.add(image_id);
   for (const { id, artifact_dir } of listImages(store)) {
     known.add(id);
     if (artifact_dir !== null) known.add(basename(artifact_dir));
@@ -51,6 +55,38 @@ function knownEntries(store: Store): Set<string> {
     }
   }
   return known;
+}
+
+/** Entries of the trash that no record has, and records whose files are gone. */
+export function examineTrash(store: Store, layout: Layout, entries: readonly string[]): Diagnosis[] {
+  const known = new Set([...listTrash(store).map(({ image_id }) => image_id), ...knownEntries(store)]);
+  const strays = entries
+    .filter((name) => !known.has(name) && isThere(join(layout.trashDir, name)))
+    .map((name) => {
+      const path = join(layout.trashDir, name);
+      const detail = `${oneLine(path)} is in no record: nothing that was deleted has it`;
+      return curable(
+        { problem: 'unknown_entry', path, detail },
+        `move it to ${oneLine(layout.lostAndFound)}`,
+        (ground) =>
+          !isThere(path) || (trashById(ground.store, name) === undefined && keepAside(layout, path)),
+      );
+    });
+  const lost = listTrash(store)
+    .filter(({ image_id }) => !isThere(trashPlace(layout, image_id)))
+    .map(({ image_id, name }) =>
+      curable(
+        {
+          problem: 'missing_file',
+          image: name,
+          path: trashPlace(layout, image_id),
+          detail: `the files of a deleted image are gone: it cannot be had back`,
+        },
+        'forget that it was deleted',
+        (ground) => !isThere(trashPlace(layout, image_id)) && deleteTrash(ground.store, image_id),
+      ),
+    );
+  return [...strays, ...lost];
 }
 
 /** Moves what nobody can explain out of the way, under a name that is free, and throws nothing away. */

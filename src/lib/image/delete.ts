@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { BangerError } from '../errors.ts';
 import { shortId } from '../id.ts';
 import type { Layout } from '../layout.ts';
@@ -7,7 +8,9 @@ import { deleteImage, imagesOfHistory, vmNamesUsing } from '../store/images.ts';
 import { finishOperation } from '../store/operations.ts';
 import type { ImageRow } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
+import { insertTrash } from '../store/trash.ts';
 import { isThere } from '../system/filesystem.ts';
+import { moveToTrash } from '../trash-place.ts';
 import type { Workspace } from '../workspace.ts';
 import { findImage } from './find.ts';
 import { isCurrent, nameOf } from './generation.ts';
@@ -56,10 +59,21 @@ function directoryToRemove({ imagesDir }: Layout, { name, artifact_dir }: ImageR
   );
 }
 
+export interface DeleteOptions {
+  /** Removes the files at once: nothing can be had back. */
+  purge: boolean;
+}
+
 /** Deletes images by their references, and tells of earlier generations that stay. */
-export async function deleteImages(workspace: Workspace, refs: readonly string[]): Promise<ImageRow[]> {
+export async function deleteImages(
+  workspace: Workspace,
+  refs: readonly string[],
+  options: DeleteOptions,
+): Promise<ImageRow[]> {
   const { store, notify } = workspace;
-  const deleted = await removeImages(workspace, 'delete', () => findImages(store, refs));
+  const deleted = await removeImages(workspace, { kind: 'delete', ...options }, () =>
+    findImages(store, refs),
+  );
   for (const name of new Set(deleted.map(nameOf))) {
     const left = imagesOfHistory(store, name).filter((image) => !isCurrent(image)).length;
     const what = left === 1 ? 'an earlier generation' : `${left} earlier generations`;
@@ -69,15 +83,17 @@ export async function deleteImages(workspace: Workspace, refs: readonly string[]
 }
 
 /**
- * Removes images, all or none: first their rows, in one transaction; then the directories of managed ones are renamed
- * aside and removed. Killed in between, the next command carries on. Files of unmanaged images stay.
+ * Removes images, all or none: first their rows, in one transaction; then the directories of managed ones are moved to
+ * the trash, or renamed aside and removed. Killed in between, the next command carries on. Files of unmanaged images stay.
  */
 export async function removeImages(
   workspace: Workspace,
-  kind: 'delete' | 'prune',
+  { kind, purge }: DeleteOptions & { kind: 'delete' | 'prune' },
   choose: () => ImageRow[],
 ): Promise<ImageRow[]> {
   const { store, layout } = workspace;
+  const keeps = !purge && workspace.config.trashDays > 0;
+  const deleted_at = new Date().toISOString();
   const { images, doomed } = await workspace.locked((lock) => {
     const decided = store.write(() => {
       lock.assertOurs();
@@ -94,12 +110,20 @@ export async function removeImages(
           ...(artifactDir === null ? {} : { artifactDir }),
         });
         deleteImage(store, image.id);
+        const isKept = keeps && artifact_dir === join(layout.imagesDir, image.id) && isThere(artifact_dir);
+        if (isKept) {
+          const { id: image_id, name } = image;
+          insertTrash(store, { image_id, name, image: JSON.stringify(image), deleted_at });
+        }
         if (artifact_dir === null) finishOperation(store, id, 'succeeded');
-        return { image, operationId: id, directory: artifact_dir };
+        return { image, operationId: id, directory: artifact_dir, isKept };
       });
     });
-    const aside = decided.flatMap(({ operationId, directory }) =>
-      directory === null ? [] : [{ operationId, directories: setAside([directory], operationId) }],
+    for (const { image, isKept } of decided) if (isKept) moveToTrash(layout, image.id);
+    const aside = decided.flatMap(({ operationId, directory, isKept }) =>
+      directory === null
+        ? []
+        : [{ operationId, directories: isKept ? [] : setAside([directory], operationId) }],
     );
     return { images: decided.map(({ image }) => image), doomed: aside };
   });

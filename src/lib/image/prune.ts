@@ -13,6 +13,8 @@ export interface PruneOptions {
   names: readonly string[];
   /** How many earlier generations of each name stay, the newest. */
   keep: number;
+  /** Removes files at once, past the trash. */
+  purge: boolean;
   /** Younger ones stay, too; milliseconds. */
   olderThanMs?: number | undefined;
 }
@@ -42,7 +44,7 @@ export async function planPrune({ store }: Pick<Readings, 'store'>, options: Pru
 /** Removes what was planned, but for what somebody has begun to need since. */
 export async function prune(workspace: Workspace, options: PruneOptions, plan: Pruned): Promise<Pruned> {
   const planned = new Set(plan.images.map(({ id }) => id));
-  const removed = await removeImages(workspace, 'prune', () =>
+  const removed = await removeImages(workspace, { kind: 'prune', purge: options.purge }, () =>
     choose(workspace.store, options).filter(({ id }) => planned.has(id)),
   );
   return { ...plan, images: removed.map(imageJson) };

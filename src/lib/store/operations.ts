@@ -1,10 +1,48 @@
 import type { Selectable } from 'kysely';
+import { newId } from '../id.ts';
 import { sql } from './compiler.ts';
 import { releaseReservations } from './reservations.ts';
-import type { OperationEventRow, OperationRow, OperationState } from './schema.ts';
+import type { OperationEventRow, OperationKind, OperationRow, OperationState, RunRow } from './schema.ts';
 import type { Store } from './store.ts';
 
 const now = (): string => new Date().toISOString();
+
+/** What an operation does, and where. */
+export interface OperationDraft {
+  kind: OperationKind;
+  imageId: string;
+  imageName: string;
+  /** Where artifacts are assembled: full path below `images/`, not made yet. */
+  stageDir?: string;
+  /** Where one rename publishes them. */
+  artifactDir?: string;
+  logPath?: string;
+}
+
+/** The journal row of an operation that a run begins. */
+export function newOperation(run: RunRow, draft: OperationDraft): OperationRow {
+  return {
+    id: newId(),
+    kind: draft.kind,
+    state: 'running',
+    run_id: run.id,
+    pid: run.pid,
+    host: run.host,
+    command: run.command,
+    image_id: draft.imageId,
+    image_name: draft.imageName,
+    stage: null,
+    stage_started_at: null,
+    stage_dir: draft.stageDir ?? null,
+    artifact_dir: draft.artifactDir ?? null,
+    planned_image: null,
+    log_path: draft.logPath ?? null,
+    error: null,
+    cancel_requested_at: null,
+    started_at: now(),
+    finished_at: null,
+  };
+}
 
 export function insertOperation(store: Store, row: OperationRow): void {
   store.change(sql.insertInto('operations').values(row));

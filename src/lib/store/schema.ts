@@ -40,6 +40,16 @@ export interface VmRow {
   created_at: Timestamp;
 }
 
+/** A managed image that was deleted and can be had back, until its files are removed. */
+export interface TrashRow {
+  image_id: string;
+  /** The name that it had. */
+  name: string;
+  /** Its row (JSON). */
+  image: string;
+  deleted_at: Timestamp;
+}
+
 /** A process that is changing things, or was: `live/<id>.lock` tells which. */
 export interface RunRow {
   id: string;
@@ -59,7 +69,9 @@ export type OperationKind =
   | 'rollback'
   | 'prune'
   | 'protect'
-  | 'unprotect';
+  | 'unprotect'
+  | 'restore'
+  | 'empty';
 export type OperationState = 'running' | 'succeeded' | 'failed' | 'cancelled' | 'interrupted';
 
 export interface OperationRow {
@@ -113,6 +125,7 @@ export interface LockRow {
 export interface Schema {
   images: ImageRow;
   vms: VmRow;
+  trash: TrashRow;
   runs: RunRow;
   operations: OperationRow;
   operation_events: OperationEventRow;

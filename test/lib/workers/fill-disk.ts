@@ -97,7 +97,7 @@ await work(async () => {
   say(`listed ${listing && listImages(listing).length}`);
   listing?.close();
   const workspace = await open(stateDir);
-  const deleted = await deleteImages(workspace, ['doomed']);
+  const deleted = await deleteImages(workspace, ['doomed'], { purge: false });
   workspace.close();
   say(`deleted ${deleted.length}: ${existsSync(directory) ? readdirSync(directory) : 'no directory left'}`);
   say(existsSync(layout.reserve) ? 'reserve taken back' : 'reserve gone');

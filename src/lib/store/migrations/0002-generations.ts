@@ -1,11 +1,12 @@
-/** Generations of a name, and the operations on them. SQLite cannot change a CHECK but by making the table anew. */
+/** Generations of a name, the trash, and the operations on them. SQLite cannot change a CHECK but by making the table anew. */
 export const generations = `
 ALTER TABLE images ADD COLUMN generation INTEGER NOT NULL DEFAULT 1 CHECK (generation > 0);
 
 CREATE TABLE operations_new (
   id TEXT PRIMARY KEY NOT NULL,
   kind TEXT NOT NULL CHECK (kind IN (
-    'build', 'bootstrap', 'register', 'promote', 'delete', 'rename', 'rollback', 'prune', 'protect', 'unprotect'
+    'build', 'bootstrap', 'register', 'promote', 'delete', 'rename', 'rollback', 'prune', 'protect', 'unprotect',
+    'restore', 'empty'
   )),
   state TEXT NOT NULL CHECK (state IN ('running', 'succeeded', 'failed', 'cancelled', 'interrupted')),
   run_id TEXT NOT NULL,
@@ -35,4 +36,12 @@ ALTER TABLE operations_new RENAME TO operations;
 CREATE INDEX operations_running ON operations (run_id) WHERE state = 'running';
 CREATE INDEX operations_by_start ON operations (started_at);
 CREATE INDEX operations_by_image ON operations (image_id);
+
+CREATE TABLE trash (
+  image_id TEXT PRIMARY KEY NOT NULL,
+  name TEXT NOT NULL,
+  image TEXT NOT NULL,
+  deleted_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX trash_by_age ON trash (deleted_at);
 `;
