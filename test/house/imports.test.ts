@@ -6,7 +6,7 @@ const FLOORS: readonly (readonly [name: string, files: RegExp])[] = [
   ['the program', /^src\/(?:main|index|complete|executable|oclif-config|oclif-help|not-found)\.ts$/u],
   ['commands', /^src\/commands\//u],
   ['the base command', /^src\/lib\/(?:command|build-flags)\.ts$/u],
-  ['the domain', /^src\/lib\/(?:image\/|check\/|completion\/|doctor\/|journal|version)/u],
+  ['the domain', /^src\/lib\/(?:image\/|check\/|completion\/|context\/|recipe\/|doctor\/|journal|version)/u],
   ['operations', /^src\/lib\/(?:operation|pipeline|build-log)\.ts$/u],
   ['the workspace', /^src\/lib\/(?:workspace|recovery|trash|trash-place|lock|config)\.ts$/u],
   ['the store', /^src\/lib\/store\//u],
