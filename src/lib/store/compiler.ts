@@ -6,8 +6,13 @@ import type { Schema } from './schema.ts';
  * awaited inside a transaction. Of kysely's instance with all its parts no more than that is made: a list starts a few
  * milliseconds sooner.
  */
-export const sql = new QueryCreator<Schema>({
-  executor: new DefaultQueryExecutor(new SqliteQueryCompiler(), new SqliteAdapter(), {
-    provideConnection: () => Promise.reject(new Error('queries are compiled here, not run')),
-  }),
-});
+export function compilerOf<S>(): QueryCreator<S> {
+  return new QueryCreator<S>({
+    executor: new DefaultQueryExecutor(new SqliteQueryCompiler(), new SqliteAdapter(), {
+      provideConnection: () => Promise.reject(new Error('queries are compiled here, not run')),
+    }),
+  });
+}
+
+/** The registry's. */
+export const sql = compilerOf<Schema>();
