@@ -37,7 +37,7 @@ const TYPES = new Map<number, FilesystemType>([
 ]);
 
 /** The filesystem that an existing path is on. Two system calls; made for the start of every command. */
-export function filesystemOf(path: string): FilesystemType {
+export function filesystemOf(path: string | Buffer): FilesystemType {
   const { type } = statfsSync(path);
   return TYPES.get(type) ?? local(`0x${type.toString(16)}`);
 }

@@ -1,0 +1,95 @@
+import { realpathSync, statSync } from 'node:fs';
+import { errnoOf, PreflightError } from '../errors.ts';
+import { fsPath, textOfName } from '../system/file-name.ts';
+import { oneLine } from '../text.ts';
+import { type ContextDigest, digestEntries } from './digest.ts';
+import type { ContextEntry } from './entry.ts';
+import { type IgnoreFile, readIgnoreFile } from './ignore-file.ts';
+import { PatternList, parsePattern } from './patterns.ts';
+import { Reading } from './reading.ts';
+import { RememberedDigests } from './remembered.ts';
+import { selectSources } from './selection.ts';
+
+export interface ContextOptions {
+  /** The directory that COPY and ADD take files from. */
+  directory: string;
+  /** Beside a recipe its own list of what to leave out may be: `<recipe>.dockerignore`. */
+  recipePath?: string | undefined;
+  /** Where digests are remembered between runs; nothing there is needed. */
+  cacheDir: string;
+  signal: AbortSignal;
+}
+
+export interface SelectOptions {
+  /** Of `--exclude`. */
+  exclude?: readonly string[];
+  /** Of `--chown`; root without it. */
+  owner?: string;
+}
+
+/** What one COPY or ADD takes from a context. */
+export interface ContextSelection {
+  readonly entries: readonly ContextEntry[];
+  /**
+   * Reads what has changed since it was last read.
+   * @throws PreflightError naming a file that changed since it was found, or cannot be read
+   */
+  digest(): Promise<ContextDigest>;
+}
+
+/** A directory that an image is built from, without what `.dockerignore` leaves out of it. */
+export interface Context {
+  /** Its absolute path, free of symbolic links. */
+  readonly root: string;
+  /** The file that leaves things out, if there is one. */
+  readonly ignorePath: string | null;
+  /**
+   * Finds what sources name, following Docker: paths begin at the context and never lead out of it, links to sources are
+   * followed inside it, of a directory its content is taken.
+   * @throws PreflightError with all sources that name nothing, and all that cannot be read or copied
+   * @throws BangerError `usage` for a bad pattern
+   */
+  resolve(sources: readonly string[], options?: SelectOptions): Promise<ContextSelection>;
+}
+
+/**
+ * @throws PreflightError when it is no directory, or its list of what to leave out cannot be understood
+ */
+export function openContext({ directory, recipePath, cacheDir, signal }: ContextOptions): Context {
+  const root = findRoot(directory);
+  const ignoreFile: IgnoreFile = readIgnoreFile(root, recipePath);
+  const remembered = new RememberedDigests(cacheDir, root);
+  return {
+    root,
+    ignorePath: ignoreFile.path,
+    async resolve(sources, { exclude = [], owner = '0:0' } = {}) {
+      const patterns = exclude.map((text, index) => parsePattern(text, index + 1));
+      const ground = {
+        root,
+        ignoreFile,
+        exclude: new PatternList(patterns.filter((pattern) => pattern !== null)),
+      };
+      const entries = await selectSources(sources, ground, new Reading(signal));
+      return {
+        entries,
+        digest: () => digestEntries(entries, owner, { remembered, reading: new Reading(signal) }),
+      };
+    },
+  };
+}
+
+function findRoot(directory: string): string {
+  const fault = (why: string): PreflightError =>
+    new PreflightError('build context', [
+      { message: `${oneLine(directory)} ${why}`, mend: 'give the directory that COPY takes files from' },
+    ]);
+  try {
+    const root = textOfName(realpathSync.native(fsPath(directory), 'buffer'));
+    if (statSync(fsPath(root)).isDirectory()) return root;
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === undefined) throw error;
+    throw fault(errno === 'ENOENT' ? 'does not exist' : `cannot be used (${errno})`);
+  }
+  throw fault('is not a directory');
+}
