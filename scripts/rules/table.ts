@@ -1,4 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: what stands in a source is not a template here
+import { CONTEXT_RULES } from './contexts.ts';
+
 /** A rule of the house, and how to take it out. */
 export interface Rule {
   rule: string;
@@ -261,4 +263,5 @@ export const RULES: readonly Rule[] = [
     to: 'if (version > SCHEMA_VERSION + 99) {',
     tests: ['test/lib/store/open.test.ts'],
   },
+  ...CONTEXT_RULES,
 ];

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { digestFile } from '../system/file-digest.ts';
 import { bytesOfName } from '../system/file-name.ts';
-import { type ContextEntry, stateOf } from './entry.ts';
+import { type ContextEntry, identityOf } from './entry.ts';
 import { changedWhileRead, type Reading, readError } from './reading.ts';
 import type { RememberedDigests } from './remembered.ts';
 
@@ -37,8 +37,8 @@ export async function digestEntries(
       // NUL ends each part: no path and no link can hold one.
       all.update(`${entry.type}\0${mode}\0`).update(bytesOfName(entry.path)).update('\0');
       if (entry.target !== null) all.update(bytesOfName(entry.target));
-      if (entry.state !== null) {
-        let digest = remembered.find(entry.state);
+      if (entry.identity !== null) {
+        let digest = remembered.find(entry.identity);
         if (digest === null) {
           digest = await readDigest(entry, { remembered, reading });
           read.filesRead += 1;
@@ -56,20 +56,17 @@ export async function digestEntries(
 }
 
 async function readDigest(
-  { source, state }: ContextEntry,
+  { source, identity }: ContextEntry,
   { remembered, reading }: { remembered: RememberedDigests; reading: Reading },
 ): Promise<string> {
   const readFrom = Date.now();
   try {
     const digest = await digestFile(source, {
-      isExpected: (stats) => {
-        const { file, stamp } = stateOf(stats);
-        return file === state?.file && stamp === state.stamp;
-      },
+      isExpected: (stats) => identityOf(stats) === identity,
       rest: () => (reading.isTired ? reading.rest() : null),
     });
-    if (digest === null || state === null) throw changedWhileRead(source);
-    remembered.add(source, state, digest, readFrom);
+    if (digest === null || identity === null) throw changedWhileRead(source);
+    remembered.add(source, identity, digest, readFrom);
     return digest;
   } catch (error) {
     throw readError(source, error);

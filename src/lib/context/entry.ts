@@ -2,16 +2,13 @@ import type { BigIntStats } from 'node:fs';
 
 export type EntryType = 'file' | 'directory' | 'symlink';
 
-/** What tells a file from another one, and from itself after a change. */
-export interface FileState {
-  /** Device and inode number. */
-  file: string;
-  /** Size, mtime and ctime: the last is set by every change, and by nobody's will (inode(7)). */
-  stamp: string;
-}
-
-export function stateOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): FileState {
-  return { file: `${dev}:${ino}`, stamp: `${size}:${mtimeNs}:${ctimeNs}` };
+/**
+ * What tells a file from another one (device, inode number), and from itself after a change (size, mtime and ctime; the last
+ * is set by every change, and by nobody's will: inode(7)). Joined: what a template makes stays in its pieces, which for a
+ * million files take twice the memory.
+ */
+export function identityOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
+  return [dev, ino, size, mtimeNs, ctimeNs].join(':');
 }
 
 /** The type of what is copied; null for what cannot be: FIFOs, sockets, devices. */
@@ -39,8 +36,8 @@ export class ContextEntry {
   /** Bytes; of a file. */
   readonly size: number;
   readonly target: string | null;
-  /** Of a file: what it was when it was found. */
-  readonly state: FileState | null;
+  /** Of a file: what it was when it was found, as `identityOf` says it. */
+  readonly identity: string | null;
   readonly #parent: ContextEntry | null;
   readonly #name: string;
   readonly #source: string | null;
@@ -53,7 +50,7 @@ export class ContextEntry {
     this.mode = Number(stats.mode & 0o7777n);
     this.size = type === 'file' ? Number(stats.size) : 0;
     this.target = target ?? null;
-    this.state = type === 'file' ? stateOf(stats) : null;
+    this.identity = type === 'file' ? identityOf(stats) : null;
     this.#parent = place.parent;
     this.#name = place.name;
     this.#source = place.source;

@@ -1,5 +1,5 @@
-import { dirname } from 'node:path';
-import type { Fault } from '../errors.ts';
+import { posix } from 'node:path';
+import { errnoOf, type Fault } from '../errors.ts';
 import { nearestTo } from '../nearest.ts';
 import { readNames } from '../system/file-name.ts';
 import { oneLine, shellWord } from '../text.ts';
@@ -49,11 +49,23 @@ function decidingLine(path: string, { patterns }: IgnoreFile): { line: number; t
 
 /** The nearest name in the directory where it should be. */
 function nearestName(root: string, path: string): string | null {
-  const above = dirname(path) === '.' ? '' : dirname(path);
+  const above = cleanPath(posix.dirname(path));
   const directory = locate(root, above);
   if (!directory?.stats.isDirectory()) return null;
-  const names = readNames(directory.path === '' ? root : `${root}/${directory.path}`).slice(0, MANY_NAMES);
-  const [nearest] = nearestTo(path.slice(above === '' ? 0 : above.length + 1), names);
+  const [nearest] = nearestTo(
+    posix.basename(path),
+    namesIn(`${root}/${directory.path}`).slice(0, MANY_NAMES),
+  );
   if (nearest === undefined) return null;
   return `did you mean '${oneLine(above === '' ? nearest : `${above}/${nearest}`)}'?`;
+}
+
+/** For a guess: a directory that may be searched need not be readable. */
+function namesIn(directory: string): string[] {
+  try {
+    return readNames(directory);
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    return [];
+  }
 }

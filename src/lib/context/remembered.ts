@@ -4,7 +4,6 @@ import { DigestCache } from '../store/digest-cache.ts';
 import type { FileDigest } from '../store/digest-table.ts';
 import { bytesOfName, fsPath } from '../system/file-name.ts';
 import { filesystemOf } from '../system/filesystem.ts';
-import type { FileState } from './entry.ts';
 
 /**
  * How much older than the reading a file's last change must be, in nanoseconds. A file that is written to twice within the
@@ -32,12 +31,13 @@ export class RememberedDigests {
   }
 
   /** The digest of a file as it is, or null. */
-  find({ file, stamp }: FileState): string | null {
+  find(identity: string): string | null {
     this.#known ??= this.#cache.load();
+    const { file, stamp } = split(identity);
     const known = this.#known.get(file);
     if (known?.stamp !== stamp) return null;
     // Once a day is enough to tell what is still of use.
-    if (known.used_on !== this.#today) this.#learn({ file, stamp }, known.digest);
+    if (known.used_on !== this.#today) this.#learn(identity, known.digest);
     return known.digest;
   }
 
@@ -45,10 +45,10 @@ export class RememberedDigests {
    * Takes down what was read, unless it may change without a trace.
    * @param readFrom when the reading began, in milliseconds since the epoch
    */
-  add(path: string, state: FileState, digest: string, readFrom: number): void {
-    const changed = BigInt(state.stamp.slice(state.stamp.lastIndexOf(':') + 1));
+  add(path: string, identity: string, digest: string, readFrom: number): void {
+    const changed = BigInt(identity.slice(identity.lastIndexOf(':') + 1));
     if (changed + FRESH_NS > BigInt(Math.floor(readFrom)) * NS_PER_MS) return;
-    if (this.#isTrusted(path, state)) this.#learn(state, digest);
+    if (this.#isTrusted(path, identity)) this.#learn(identity, digest);
   }
 
   /** Keeps what is new for later runs; when that cannot be done, they read again. */
@@ -58,15 +58,15 @@ export class RememberedDigests {
     this.#fresh.clear();
   }
 
-  #learn({ file, stamp }: FileState, digest: string): void {
-    const row = { file, stamp, digest, used_on: this.#today };
-    this.#known?.set(file, row);
-    this.#fresh.set(file, row);
+  #learn(identity: string, digest: string): void {
+    const row = { ...split(identity), digest, used_on: this.#today };
+    this.#known?.set(row.file, row);
+    this.#fresh.set(row.file, row);
   }
 
   /** Asked once of each device that a context's files are on. */
-  #isTrusted(path: string, { file }: FileState): boolean {
-    const device = file.slice(0, file.indexOf(':'));
+  #isTrusted(path: string, identity: string): boolean {
+    const device = identity.slice(0, identity.indexOf(':'));
     let isTrusted = this.#trustedDevices.get(device);
     if (isTrusted === undefined) {
       isTrusted = TRUSTED.includes(filesystemOf(fsPath(dirname(path))).name);
@@ -74,4 +74,10 @@ export class RememberedDigests {
     }
     return isTrusted;
   }
+}
+
+/** Which file it is, and what it is like: `identityOf` begins with device and inode. */
+function split(identity: string): { file: string; stamp: string } {
+  const end = identity.indexOf(':', identity.indexOf(':') + 1);
+  return { file: identity.slice(0, end), stamp: identity.slice(end + 1) };
 }

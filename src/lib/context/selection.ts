@@ -55,13 +55,20 @@ async function selectExpanded(
 ): Promise<Selected> {
   const selected: Selected = { entries: [], isFiltered: false };
   for (const path of paths) {
+    if (reading.isTired) await reading.rest();
+    const isExcluded = ground.exclude.judge(ground.exclude.root, posix.basename(path)).excluded;
+    if (isPattern && isExcluded) {
+      selected.isFiltered = true;
+      continue;
+    }
     const before = reading.faultCount;
     const place = reading.attempt(path, () => locate(ground.root, path));
     if (place === null) {
       if (isPattern && reading.faultCount === before) addDanglingLink(path, reading);
+    } else if (isExcluded && !place.stats.isDirectory()) {
+      selected.isFiltered = true;
     } else if (!isLeftOut(place, ground.ignoreFile)) {
-      if (isExcluded(path, place, isPattern, ground.exclude)) selected.isFiltered = true;
-      else for (const entry of await selectPlace(path, place, ground, reading)) selected.entries.push(entry);
+      for (const entry of await selectPlace(path, place, ground, reading)) selected.entries.push(entry);
     }
   }
   return selected;
@@ -78,10 +85,6 @@ function addDanglingLink(path: string, reading: Reading): void {
 function isLeftOut({ path, links }: Place, { patterns }: IgnoreFile): boolean {
   const own = patterns.enterAll(path);
   return (own.excluded && !own.hasExceptions) || links.some((link) => patterns.enterAll(link).excluded);
-}
-
-function isExcluded(path: string, { stats }: Place, isPattern: boolean, exclude: PatternList): boolean {
-  return (isPattern || !stats.isDirectory()) && exclude.judge(exclude.root, posix.basename(path)).excluded;
 }
 
 async function selectPlace(

@@ -1,5 +1,6 @@
 import { lstatSync } from 'node:fs';
 import { posix } from 'node:path';
+import { BangerError } from '../errors.ts';
 import { fsPath, readNames } from '../system/file-name.ts';
 import { Glob, type Progress } from './glob.ts';
 import { cleanPath, type Directory, type PatternList } from './patterns.ts';
@@ -32,6 +33,7 @@ interface Waiting {
  * The paths from a context's root that a source of COPY or ADD names, symbolic links not followed yet: the source itself, or
  * all that its pattern matches, in an order that is always the same. Patterns are Go's path/filepath.Match; a part `**` is
  * any number of directories, as `COPY --parents` and buildah have it. They go through no link, nor into what they match.
+ * @throws BangerError `usage` for a bad pattern, and for nothing
  */
 export async function expandSource(
   source: string,
@@ -39,6 +41,8 @@ export async function expandSource(
   ignore: PatternList,
   reading: Reading,
 ): Promise<Expanded> {
+  // What an unset variable leaves behind would be the whole context.
+  if (source === '') throw new BangerError('usage', 'an empty source names nothing to copy');
   const { fixed, pattern } = splitSource(source);
   if (pattern === null) return { paths: [fixed], isPattern: false };
   const glob = new Glob(pattern, 'stays');
@@ -49,31 +53,32 @@ export async function expandSource(
     { path: start.path, progress: glob.start, ignore: ignore.enterAll(start.path) },
   ];
   for (let directory = waiting.pop(); directory !== undefined; directory = waiting.pop()) {
-    if (reading.isTired) await reading.rest();
     const path = directory.path === '' ? root : `${root}/${directory.path}`;
     const below: Waiting[] = [];
     for (const name of reading.attempt(path, () => readNames(path)) ?? []) {
-      const match = matchName(root, directory, name, { glob, ignore });
+      if (reading.isTired) await reading.rest();
+      const match = matchName(directory, name, { root, glob, ignore }, reading);
       if (match === 'matches') paths.push(posix.join(directory.path, name));
       else if (match !== null) below.push(match);
     }
-    waiting.push(...below.reverse());
+    for (const next of below.reverse()) waiting.push(next);
   }
   return { paths, isPattern: true };
 }
 
+/** What a name in a directory is to a pattern: what it is for, a directory where that may be, or nothing. */
 function matchName(
-  root: string,
   directory: Waiting,
   name: string,
-  { glob, ignore }: { glob: Glob; ignore: PatternList },
+  { root, glob, ignore }: { root: string; glob: Glob; ignore: PatternList },
+  reading: Reading,
 ): Waiting | 'matches' | null {
   const reached = glob.advance(directory.progress, name);
   const progress = glob.advance(reached, '/');
   const isMatch = glob.isComplete(reached);
   if (!isMatch && progress.length === 0) return null;
   const path = posix.join(directory.path, name);
-  const stats = lstatSync(fsPath(`${root}/${path}`), { throwIfNoEntry: false });
+  const stats = reading.attempt(path, () => lstatSync(fsPath(`${root}/${path}`)));
   const own = stats?.isDirectory() ? ignore.enter(directory.ignore, name) : null;
   const { excluded } = own ?? ignore.judge(directory.ignore, name);
   if (excluded && !own?.hasExceptions) return null;

@@ -139,6 +139,9 @@ describe('what an ordinary user may not read', () => {
           /3 problems(?:\n.*(?:locked|shut\/x) cannot be read by this user){3}$/u,
         ),
       });
+      expect(await errorOf(() => ground.select(['locked/y']))).toMatchObject({
+        message: expect.stringContaining("'locked/y' is not in the build context"),
+      });
       expect(await ground.select(['.'], { exclude: ['locked', 'shut'] })).toEqual(['', 'dir', 'dir/x']);
     });
   });

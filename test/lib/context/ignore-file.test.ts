@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { expect } from 'vitest';
+import { openContext } from '../../../src/lib/context/context.ts';
 import { errorOf, test } from './ground.ts';
 
 test('the recipe’s own goes before the context’s, which may have two names', async ({ ground }) => {
@@ -65,7 +66,6 @@ test.for<[what: string, path: string, message: RegExp]>([
   ['missing', 'missing', /missing does not exist$/u],
   ['a file', 'file', /file is not a directory$/u],
 ])('a context that is %s is told', async ([, path, message], { ground }) => {
-  const { openContext } = await import('../../../src/lib/context/context.ts');
   ground.write({ file: '' });
   const open = (): unknown =>
     openContext({

@@ -94,6 +94,11 @@ describe('what names nothing', () => {
     expect(error).toMatchObject({ message: expect.stringMatching(/2 problems\n.*'one'.*\n.*'two\/\*'/u) });
   });
 
+  test('is not the whole context', async ({ ground }) => {
+    ground.write(FILES);
+    expect(await errorOf(() => ground.select(['']))).toMatchObject({ code: 'usage' });
+  });
+
   test('because it is left out names the line that does it', async ({ ground }) => {
     ground.write({ ...FILES, '.dockerignore': '# comment\n*.js\n!index.js\n' });
     const error = await errorOf(() => ground.select(['app.js']));
@@ -180,6 +185,7 @@ describe('a symbolic link', () => {
     expect(await errorOf(() => ground.select(['real*']))).toMatchObject({
       message: 'build context: really is a symbolic link that leads to nothing in the build context',
     });
+    expect(await ground.select(['real*'], { exclude: ['really'] })).toContain('file');
   });
 
   test('to what is left out leads nowhere', async ({ ground }) => {

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, symlinkSync } from 'node:fs';
 import { describe, expect } from 'vitest';
+import { openContext } from '../../../src/lib/context/context.ts';
 import { fsPath } from '../../../src/lib/system/file-name.ts';
 import { errorOf, makeTooDeep, test } from './ground.ts';
 
@@ -64,7 +65,6 @@ describe('a directory', () => {
 describe('what cannot be copied', () => {
   test.for([
     ['a FIFO', 'mkfifo "$0/bad"'],
-    ['a device', 'mknod "$0/bad" c 1 3'],
     [
       'a socket',
       'exec "$1" -e "require(\'net\').createServer().listen(process.argv[1], () => process.exit())" "$0/bad"',
@@ -79,6 +79,14 @@ describe('what cannot be copied', () => {
       });
     }
     expect(await ground.select(['.'], { exclude: ['bad'] })).toEqual(['', 'good']);
+  });
+
+  test('a device is told, too', async ({ ground }) => {
+    const signal = new AbortController().signal;
+    const context = openContext({ directory: '/dev', cacheDir: ground.cacheDir, signal });
+    expect(await errorOf(() => context.resolve(['null']))).toMatchObject({
+      message: 'build context: /dev/null is a device, which cannot be copied',
+    });
   });
 
   test('is told all at once, up to a number', async ({ ground }) => {
