@@ -5,6 +5,7 @@ import { isThere } from '../system/filesystem.ts';
 import { openRegular } from '../system/regular-file.ts';
 import { oneLine } from '../text.ts';
 import { type Pattern, PatternList, parsePattern } from './patterns.ts';
+import { readError } from './reading.ts';
 
 /** What leaves files out of a context. */
 export interface IgnoreFile {
@@ -29,7 +30,13 @@ export function readIgnoreFile(directory: string, recipePath: string | undefined
     ...own.map((suffix) => `${recipePath}${suffix}`),
     ...NAMES.map((name) => join(directory, name)),
   ];
-  const path = candidates.find(isThere);
+  const path = candidates.find((candidate) => {
+    try {
+      return isThere(candidate);
+    } catch (error) {
+      throw readError(candidate, error);
+    }
+  });
   if (path === undefined) return { path: null, patterns: new PatternList([]) };
   return { path, patterns: new PatternList(parseLines(path, readText(path))) };
 }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { expect } from 'vitest';
 import { openContext } from '../../../src/lib/context/context.ts';
 import { errorOf, test } from './ground.ts';
@@ -77,4 +77,16 @@ test.for<[what: string, path: string, message: RegExp]>([
     code: 'preflight_failed',
     message: expect.stringMatching(message),
   });
+});
+
+test('a context that may not be looked into is told', async ({ ground }) => {
+  ground.write({ '.dockerignore': '' });
+  chmodSync(ground.root, 0o644);
+  await ground.asUser(async () => {
+    expect(await errorOf(() => ground.open())).toMatchObject({
+      code: 'preflight_failed',
+      message: expect.stringMatching(/cannot be read by this user$/u),
+    });
+  });
+  chmodSync(ground.root, 0o755);
 });
