@@ -4,7 +4,7 @@ import { fsPath, textOfName } from '../system/file-name.ts';
 import { oneLine } from '../text.ts';
 import { type ContextDigest, digestEntries } from './digest.ts';
 import type { ContextEntry } from './entry.ts';
-import { type IgnoreFile, readIgnoreFile } from './ignore-file.ts';
+import { NOTHING_IGNORED, readIgnoreFile } from './ignore-file.ts';
 import { PatternList, parsePattern } from './patterns.ts';
 import { Reading } from './reading.ts';
 import { RememberedDigests } from './remembered.ts';
@@ -15,6 +15,8 @@ export interface ContextOptions {
   directory: string;
   /** Beside a recipe its own list of what to leave out may be: `<recipe>.dockerignore`. */
   recipePath?: string | undefined;
+  /** Whether a list of what to leave out is obeyed (default: yes). */
+  ignores?: boolean;
   /** Where digests are remembered between runs; nothing there is needed. */
   cacheDir: string;
   signal: AbortSignal;
@@ -55,9 +57,15 @@ export interface Context {
 /**
  * @throws PreflightError when it is no directory, or its list of what to leave out cannot be understood
  */
-export function openContext({ directory, recipePath, cacheDir, signal }: ContextOptions): Context {
+export function openContext({
+  directory,
+  recipePath,
+  ignores = true,
+  cacheDir,
+  signal,
+}: ContextOptions): Context {
   const root = findRoot(directory);
-  const ignoreFile: IgnoreFile = readIgnoreFile(root, recipePath);
+  const ignoreFile = ignores ? readIgnoreFile(root, recipePath) : NOTHING_IGNORED;
   const remembered = new RememberedDigests(cacheDir, root);
   return {
     root,

@@ -14,6 +14,8 @@ export interface IgnoreFile {
   patterns: PatternList;
 }
 
+export const NOTHING_IGNORED: IgnoreFile = { path: null, patterns: new PatternList([]) };
+
 const NAMES = ['.containerignore', '.dockerignore'];
 /** More than anybody writes, in bytes. */
 const MAX_BYTES = 4 * 1024 * 1024;
@@ -37,7 +39,7 @@ export function readIgnoreFile(directory: string, recipePath: string | undefined
       throw readError(candidate, error);
     }
   });
-  if (path === undefined) return { path: null, patterns: new PatternList([]) };
+  if (path === undefined) return NOTHING_IGNORED;
   return { path, patterns: new PatternList(parseLines(path, readText(path))) };
 }
 
