@@ -42,6 +42,7 @@ async function makeImage(imagesDir: string, index: number): Promise<ImageRow> {
     initrd_path: null,
     modules_dir: null,
     generation: 1,
+    recipe_digest: null,
     build_size: null,
     packages_preset: 'debian',
     docker: 0,

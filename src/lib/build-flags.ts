@@ -32,6 +32,11 @@ export const replaceFlags = {
     description: 'take the name from the image that has it; that one is kept as an earlier generation',
     helpGroup: 'REPLACE',
   }),
+  'if-changed': Flags.boolean({
+    description: 'leave an image alone that the same recipe, inputs and base have made',
+    dependsOn: ['replace'],
+    helpGroup: 'REPLACE',
+  }),
   'if-older': Flags.string({
     description: 'leave an image alone that is younger than this, like 7d',
     helpValue: 'DURATION',

@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { chmod, readFile, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, inject } from 'vitest';
 import { type BuiltImage, buildArguments, type Failure, makeBase } from '../support/builds.ts';
@@ -10,6 +11,7 @@ const { user } = inject('testRun');
 interface Built extends BuiltImage {
   outcome: string;
   generation: number;
+  recipe_digest: string | null;
   operation_id: string | null;
   log_path: string | null;
   stages: Record<string, number>;
@@ -39,10 +41,68 @@ test('an image that is young enough is left alone', async ({ makeHome }) => {
   expect(sql(home, "SELECT count(*) AS n FROM operations WHERE kind = 'build'")).toEqual([{ n: 2 }]);
 });
 
+test('an image that the same recipe, inputs and base would make again is left alone', async ({
+  makeHome,
+}) => {
+  const home = await makeHome(user);
+  const { rootfs, kernel } = await makeBase(home);
+  const site = join(home.directory, 'site');
+  await home.write('site/index.html', 'one');
+  await home.write('site/.dockerignore', 'late.html');
+  const script = await home.write('setup.sh', '#!/bin/sh\necho ready');
+  const recipe = ['--copy', `${site}:/srv`, '--script', script, '--env', 'A=b', '--run', 'true'];
+  const outcomes: string[] = [];
+  const again = async (...flags: string[]): Promise<Built> => {
+    const { document } = await home.json<Built>(web(...recipe, '--if-changed', ...flags));
+    outcomes.push(document.outcome);
+    return document;
+  };
+  const first = await again();
+  expect(first).toMatchObject({ outcome: 'built', recipe_digest: expect.stringMatching(/^[0-9a-f]{64}$/u) });
+  expect((await again()).id).toBe(first.id);
+  // A new time is no change; content is, and so is a mode, a file more, another option, another base.
+  await utimes(join(site, 'index.html'), new Date(), new Date(0));
+  await again();
+  expect(outcomes.splice(0)).toEqual(['built', 'fresh', 'fresh']);
+  await writeFile(join(site, 'index.html'), 'two');
+  await again();
+  await chmod(script, 0o755);
+  await again();
+  // What a list leaves out of a context is copied all the same.
+  await home.write('site/late.html', 'late');
+  await again();
+  await again('--size', '32M');
+  await again('--size', '32M');
+  expect(outcomes.splice(0)).toEqual(['built', 'built', 'built', 'built', 'fresh']);
+  await home.ok(['image', 'rollback', 'web']);
+  await again();
+  await utimes(rootfs, new Date(), new Date(0));
+  await home.ok(['image', 'register', 'base', '--rootfs', rootfs, '--kernel', kernel]);
+  await again();
+  expect(outcomes.splice(0)).toEqual(['fresh', 'built']);
+  // Young enough and unchanged; or too old.
+  await again('--if-older', '7d');
+  sql(home, "UPDATE images SET created_at = '2020-01-01T00:00:00.000Z' WHERE name = 'web'");
+  await again('--if-older', '7d');
+  expect(outcomes).toEqual(['fresh', 'built']);
+});
+
+test('where an input cannot be known, a build is never taken for the same', async ({ makeHome }) => {
+  const home = await makeHome(user);
+  await makeBase(home);
+  await home.write('tree/file', 'x');
+  execFileSync('mkfifo', [join(home.directory, 'tree/pipe')]);
+  const args = web('--if-changed', '--copy', `${join(home.directory, 'tree')}:/tree`);
+  for (const generation of [1, 2]) {
+    const { document } = await home.json<Built>(args);
+    expect(document).toMatchObject({ outcome: 'built', generation, recipe_digest: null });
+  }
+});
+
 test('flags that say nothing without --replace, or nothing at all, are refused', async ({ makeHome }) => {
   const home = await makeHome(user);
   await makeBase(home);
-  for (const flags of [['--if-older', '7d'], ['--wait', '1m'], ['--no-wait']]) {
+  for (const flags of [['--if-changed'], ['--if-older', '7d'], ['--wait', '1m'], ['--no-wait']]) {
     expect(await home.fails(2, buildArguments('web', ...flags))).toContain('--replace');
   }
   expect(await home.fails(2, web('--wait', '1m', '--no-wait'))).toContain('--no-wait');

@@ -8,6 +8,7 @@ import type { BuildStep } from './build-step.ts';
 import { findImage } from './find.ts';
 import { newImage } from './new-image.ts';
 import type { Preset } from './preset.ts';
+import { recipeDigest } from './recipe-digest.ts';
 import type { Replace } from './replace.ts';
 import type { MendOf } from './requirements.ts';
 import { type ImagePlaces, placesFor } from './stage-directory.ts';
@@ -55,20 +56,33 @@ export interface PlannedBuild {
 }
 
 /** Judged under the lock: what was waited for may have built the image just now. */
-function requireAge(present: ImageRow | undefined, { ifOlderMs }: Replace): void {
-  if (present === undefined || ifOlderMs === undefined) return;
-  if (Date.now() - Date.parse(present.created_at) < ifOlderMs) throw new StillFresh(present);
+function requireReason(
+  present: ImageRow | undefined,
+  digest: string | null,
+  { ifChanged, ifOlderMs }: Replace,
+): void {
+  if (present === undefined || (!ifChanged && ifOlderMs === undefined)) return;
+  const isChanged = ifChanged && (digest === null || digest !== present.recipe_digest);
+  const isOld = ifOlderMs !== undefined && Date.now() - Date.parse(present.created_at) >= ifOlderMs;
+  if (!isChanged && !isOld) throw new StillFresh(present);
 }
 
 /**
  * Decides what a build will make, inside the transaction that reserves it.
+ * @param inputs the digest of what is built but for the base
  * @throws StillFresh when there is nothing to build; BangerError as an operation that begins
  */
-export function planBuild({ store, layout }: Workspace, name: string, options: BuildOptions): PlannedBuild {
+export function planBuild(
+  { store, layout }: Workspace,
+  name: string,
+  options: BuildOptions,
+  inputs: string | null,
+): PlannedBuild {
   const base = findImage(store, options.base);
+  const digest = recipeDigest(inputs, base);
   if (options.replace) {
     assertNameUnreserved(store, name);
-    requireAge(imageByName(store, name), options.replace);
+    requireReason(imageByName(store, name), digest, options.replace);
   } else assertNameFree(store, name);
   assertImageFree(store, base, 'shared');
   const blank = newImage(name);
@@ -87,6 +101,7 @@ export function planBuild({ store, layout }: Workspace, name: string, options: B
     docker: options.docker ? 1 : 0,
     base_image_id: base.id,
     base_image_name: base.name,
+    recipe_digest: digest,
   };
   const plan: OperationPlan = {
     kind: 'build',

@@ -22,6 +22,7 @@ import { makePackageCache } from './package-cache.ts';
 import { packagesDigest } from './packages.ts';
 import { choosePreset } from './preset.ts';
 import { type Provisioning, runSteps } from './provision.ts';
+import { digestInputs } from './recipe-digest.ts';
 import { seedSshStage } from './seed-ssh.ts';
 import { makeSound, tellRepair } from './sound-copy.ts';
 import { beginWhenFree } from './wait-for-name.ts';
@@ -42,7 +43,9 @@ export interface Built {
 export async function buildImage(workspace: Workspace, options: BuildOptions): Promise<Built> {
   const name = options.name ?? `image-${Math.floor(Date.now() / 1000)}`;
   assertValidName(name);
-  const begin = () => Operation.begin(workspace, () => planBuild(workspace, name, options));
+  const { cacheDir } = workspace.config;
+  const inputs = options.replace ? await digestInputs(options, { cacheDir, signal: workspace.signal }) : null;
+  const begin = () => Operation.begin(workspace, () => planBuild(workspace, name, options, inputs));
   try {
     const { operation, decided } = await (options.replace
       ? beginWhenFree(workspace, name, options.replace.waitMs, begin)

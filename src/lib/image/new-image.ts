@@ -24,6 +24,7 @@ export function newImage(name: string): ImageRow {
     base_image_name: null,
     protected: 0,
     generation: 1,
+    recipe_digest: null,
     created_at: now,
     updated_at: now,
   };

@@ -2,7 +2,9 @@ import { parseDuration } from './duration.ts';
 
 /** What becomes of an image that has the name of one that is to be built. */
 export interface Replace {
-  /** An image younger than this is left alone; milliseconds. */
+  /** An image that the same recipe would make again is left alone. */
+  ifChanged: boolean;
+  /** An image younger than this is left alone; milliseconds. With `ifChanged`: one that is both. */
   ifOlderMs?: number | undefined;
   /** How long to wait for an operation that is about to publish under the name, in milliseconds. */
   waitMs: number;
@@ -15,12 +17,14 @@ const WAIT = '1h';
  * @throws BangerError `usage`
  */
 export function replaceFrom(typed: {
+  'if-changed'?: boolean;
   'if-older'?: string | undefined;
   wait?: string | undefined;
   'no-wait'?: boolean;
 }): Replace {
   const older = typed['if-older'];
   return {
+    ifChanged: typed['if-changed'] === true,
     ifOlderMs: older === undefined ? undefined : parseDuration(older),
     waitMs: typed['no-wait'] ? 0 : parseDuration(typed.wait ?? WAIT),
   };

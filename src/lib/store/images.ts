@@ -4,7 +4,7 @@ import type { Store } from './store.ts';
 
 /** The schema before this one had no generations. */
 function complete(row: ImageRow): ImageRow {
-  return { ...row, generation: row.generation ?? 1 };
+  return { ...row, generation: row.generation ?? 1, recipe_digest: row.recipe_digest ?? null };
 }
 
 function completeAny(row: ImageRow | undefined): ImageRow | undefined {

@@ -29,6 +29,8 @@ export interface ImageRow {
   protected: Bit;
   /** Which image of its name it is, from 1. An earlier one is named `NAME@GENERATION`. */
   generation: number;
+  /** SHA-256 in hex of all that its build was told; null where nobody asked for it, or it cannot be had. */
+  recipe_digest: string | null;
   created_at: Timestamp;
   updated_at: Timestamp;
 }

@@ -1,6 +1,7 @@
 /** Generations of a name, the trash, and the operations on them. SQLite cannot change a CHECK but by making the table anew. */
 export const generations = `
 ALTER TABLE images ADD COLUMN generation INTEGER NOT NULL DEFAULT 1 CHECK (generation > 0);
+ALTER TABLE images ADD COLUMN recipe_digest TEXT;
 
 CREATE TABLE operations_new (
   id TEXT PRIMARY KEY NOT NULL,
