@@ -24,7 +24,7 @@ const CAPABILITIES = {
   CAP_SETFCAP: 31,
 } as const;
 
-const GUEST_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+export const GUEST_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const PROXIES = ['http_proxy', 'https_proxy', 'ftp_proxy', 'all_proxy', 'no_proxy'];
 
 /** Capabilities that we have to give: inside a container root itself may lack some. */
