@@ -1,6 +1,6 @@
 import { readCopy } from './copy-step.ts';
 import type { RecipeFaults } from './faults.ts';
-import type { Instruction } from './instruction.ts';
+import { type Instruction, isCarriedOut } from './instruction.ts';
 import type { Stage, Step } from './recipe.ts';
 import { readRun } from './run-step.ts';
 import { applyArg, applyEnv, applyLabel, applyShell, applyUser, applyWorkdir } from './settings.ts';
@@ -18,7 +18,7 @@ export function evaluateStage(
   const { index, name, line, title, instructions } = draft;
   const steps: Step[] = [];
   for (const instruction of instructions) {
-    if (!('flags' in instruction)) continue;
+    if (!isCarriedOut(instruction)) continue;
     const step = faults.guard(instruction.line, () => evaluate(instruction, state, around));
     if (step) steps.push(step);
   }

@@ -179,7 +179,7 @@ class Expansion {
     const what = this.#text.slice(start, end === -1 ? undefined : end + 1);
     return mistake(
       `${shown(what)} is no substitution that a recipe knows`,
-      'the reference lists them: Dockerfile reference, Environment replacement',
+      'write \\$ for a dollar sign that begins no variable',
     );
   }
 }

@@ -41,6 +41,10 @@ export interface ParsedRecipe {
   instructions: (Instruction | MeaninglessInstruction)[];
 }
 
+export function isCarriedOut(one: Instruction | MeaninglessInstruction): one is Instruction {
+  return isKeyword(one.keyword);
+}
+
 /** Divides a file into instructions. What is wrong with one does not keep the others from being read. */
 export function parseInstructions(text: string, faults: RecipeFaults): ParsedRecipe {
   const instructions: ParsedRecipe['instructions'] = [];
@@ -54,30 +58,37 @@ export function parseInstructions(text: string, faults: RecipeFaults): ParsedRec
       faults.add(line, `a recipe may have ${MOST_INSTRUCTIONS} instructions, and here begins one more`);
       break;
     }
-    const instruction = faults.guard(line, () => parseInstruction(joined, line, lines));
-    if (instruction) instructions.push(instruction);
+    const words = faults.guard(line, () => divide(joined, lines));
+    if (words === undefined) continue;
+    const { keyword, after, documents } = words;
+    if (isMeaningless(keyword)) instructions.push({ keyword, line });
+    else {
+      const { flags: written, rest } = splitFlags(after);
+      // Without its flags where they are wrong: a FROM that was left out would make more of what is wrong.
+      const flags = faults.guard(line, () => new Flags(keyword, written)) ?? new Flags(keyword, []);
+      instructions.push({ keyword, line, title: titleOf(joined), flags, rest, documents });
+    }
   }
   return { escaper, instructions };
 }
 
-function parseInstruction(
-  joined: string,
-  line: number,
-  lines: PhysicalLines,
-): Instruction | MeaninglessInstruction {
+interface Divided {
+  keyword: Keyword | MeaninglessKeyword;
+  after: string;
+  documents: HereDocument[];
+}
+
+function divide(joined: string, lines: PhysicalLines): Divided {
   const word = joined.split(/\s/u, 1).join('');
   const after = joined.slice(word.length);
   const keyword = word.toUpperCase();
   const documents = /^(?:RUN|COPY|ADD|ONBUILD\s+(?:RUN|COPY|ADD))\s/iu.test(joined)
     ? markersIn(after).map((marker) => lines.takeDocument(marker))
     : [];
-  if (isMeaningless(keyword)) return { keyword, line };
-  if (!isKeyword(keyword)) {
-    const known = [...Object.keys(INSTRUCTIONS), ...Object.keys(MEANINGLESS)];
-    throw mistake(`there is no instruction ${shown(word)}`, ...didYouMean(nearestTo(keyword, known)));
-  }
-  const { flags, rest } = splitFlags(after);
-  return { keyword, line, title: titleOf(joined), flags: new Flags(keyword, flags), rest, documents };
+  if (isKeyword(keyword) || isMeaningless(keyword)) return { keyword, after, documents };
+  const near = nearestTo(keyword, [...Object.keys(INSTRUCTIONS), ...Object.keys(MEANINGLESS)]);
+  const hints = near.length > 0 ? didYouMean(near) : ['a line that goes on in the next one ends with \\'];
+  throw mistake(`there is no instruction ${shown(word)}`, ...hints);
 }
 
 function titleOf(joined: string): string {

@@ -1,6 +1,6 @@
 import { nearestTo } from '../nearest.ts';
 import { type RecipeFaults, shown } from './faults.ts';
-import type { ParsedRecipe } from './instruction.ts';
+import { isCarriedOut, type ParsedRecipe } from './instruction.ts';
 import { MEANINGLESS, type MeaninglessKeyword } from './keywords.ts';
 import { parseArguments } from './pairs.ts';
 import { isPredefined, isThisPlatform, machinePlatform } from './predefined.ts';
@@ -27,7 +27,7 @@ export function declaredArguments({ instructions, escaper }: ParsedRecipe, fault
 function meaninglessIn(stages: readonly StageDraft[]): string[] {
   const first = new Map<MeaninglessKeyword, number>();
   for (const instruction of stages.flatMap(({ instructions }) => instructions)) {
-    if ('flags' in instruction || first.has(instruction.keyword)) continue;
+    if (isCarriedOut(instruction) || first.has(instruction.keyword)) continue;
     first.set(instruction.keyword, instruction.line);
   }
   return [...first].map(

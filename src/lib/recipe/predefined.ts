@@ -9,7 +9,7 @@ const ARCHITECTURES: Readonly<Record<string, string>> = {
 };
 
 export function isPredefined(name: string): boolean {
-  return PROXIES.includes(name.toUpperCase()) || platformArgs().has(name);
+  return PROXIES.includes(name.toUpperCase()) || platformArgs(new Map()).has(name);
 }
 
 /** The proxies that were given, in both cases, as BuildKit has it: curl heeds `http_proxy`, others `HTTP_PROXY`. */
@@ -32,17 +32,21 @@ export function machinePlatform(): string {
   return `linux/${ARCHITECTURES[process.arch] ?? process.arch}`;
 }
 
-/** Arguments about the platform, that every file has from its start (Automatic platform ARGs in the global scope). */
-export function platformArgs(): Map<string, string> {
+/**
+ * Arguments about the platform, which every file has from its start (Automatic platform ARGs in the global scope), with
+ * those values that were given.
+ */
+export function platformArgs(buildArgs: ReadonlyMap<string, string>): Map<string, string> {
   const platform = machinePlatform();
   const [os = '', architecture = ''] = platform.split('/');
+  const values = { PLATFORM: platform, OS: os, ARCH: architecture, VARIANT: '' };
   return new Map(
-    ['TARGET', 'BUILD'].flatMap((whose) => [
-      [`${whose}PLATFORM`, platform],
-      [`${whose}OS`, os],
-      [`${whose}ARCH`, architecture],
-      [`${whose}VARIANT`, ''],
-    ]),
+    ['TARGET', 'BUILD'].flatMap((whose) =>
+      Object.entries(values).map(([what, value]) => {
+        const name = `${whose}${what}`;
+        return [name, buildArgs.get(name) ?? value] as const;
+      }),
+    ),
   );
 }
 

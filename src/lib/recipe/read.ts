@@ -2,7 +2,7 @@ import { evaluateStage } from './evaluate-stage.ts';
 import { RecipeFaults } from './faults.ts';
 import { parseInstructions } from './instruction.ts';
 import { declaredArguments, notesOn } from './notes.ts';
-import { platformArgs, proxiesFrom } from './predefined.ts';
+import { proxiesFrom } from './predefined.ts';
 import type { Recipe, Stage } from './recipe.ts';
 import { draftStages } from './stage-draft.ts';
 import { StageList } from './stage-list.ts';
@@ -28,8 +28,7 @@ export function readRecipe({ path, text, buildArgs = new Map(), target: wanted }
   if (nul !== -1) faults.add(text.slice(0, nul).split('\n').length, 'this is no text: it holds a NUL byte');
   faults.throwIfAny();
   const parsed = parseInstructions(text, faults);
-  const platform = new Map([...platformArgs()].map(([name, value]) => [name, buildArgs.get(name) ?? value]));
-  const drafts = draftStages(parsed, buildArgs, platform, faults);
+  const drafts = draftStages(parsed, { buildArgs, faults });
   const list = new StageList(drafts.stages);
   const target = list.target(wanted, faults);
   const needed = target ? list.needed(target, faults) : [];

@@ -42,7 +42,7 @@ export interface RunStep extends Written {
   argv: string[];
   /** What `argv` runs where a here-document begins with `#!`: to be there, readable and executable, for this command. */
   script: { path: string; content: string } | null;
-  /** Whatever ENV and ARG set up to here. */
+  /** Whatever ENV and ARG set up to here, over what every step finds in its environment. */
   env: Readonly<Record<string, string>>;
   /** Names in `env` whose value is an ARG's. */
   argNames: readonly string[];

@@ -2,8 +2,8 @@ import { expandWord } from './expand.ts';
 import { mistake, type RecipeFaults, shown } from './faults.ts';
 import type { Instruction, MeaninglessInstruction, ParsedRecipe } from './instruction.ts';
 import { evaluateArgument, parseArguments } from './pairs.ts';
-import type { Escape } from './words.ts';
-import { splitPlain } from './words.ts';
+import { platformArgs } from './predefined.ts';
+import { type Escape, splitPlain } from './words.ts';
 
 /** A stage whose FROM is evaluated, and nothing else of it. */
 export interface StageDraft {
@@ -27,13 +27,11 @@ export interface Drafts {
 /** Divides instructions into stages. */
 export function draftStages(
   { escaper, instructions }: ParsedRecipe,
-  buildArgs: ReadonlyMap<string, string>,
-  platformArgs: ReadonlyMap<string, string>,
-  faults: RecipeFaults,
+  { buildArgs, faults }: { buildArgs: ReadonlyMap<string, string>; faults: RecipeFaults },
 ): Drafts {
   const stages: StageDraft[] = [];
-  const globals = new Map(platformArgs);
-  let isTold = false;
+  const globals = platformArgs(buildArgs);
+  let isTold = !instructions.some(({ keyword }) => keyword === 'FROM');
   for (const instruction of instructions) {
     const { keyword, line } = instruction;
     const stage = stages.at(-1);

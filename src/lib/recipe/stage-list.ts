@@ -1,5 +1,6 @@
 import { nearestTo } from '../nearest.ts';
 import { didYouMean, mistake, type RecipeFaults, shown } from './faults.ts';
+import { isCarriedOut } from './instruction.ts';
 import { mountReferences } from './mount-fields.ts';
 import type { Origin, Stage } from './recipe.ts';
 import type { StageDraft } from './stage-draft.ts';
@@ -74,7 +75,7 @@ export class StageList {
   #usesOf(stage: StageDraft, faults: RecipeFaults): number[] {
     const origins = [faults.guard(stage.line, () => this.baseOf(stage))];
     for (const instruction of stage.instructions) {
-      if (!('flags' in instruction)) continue;
+      if (!isCarriedOut(instruction)) continue;
       const { keyword, flags, line } = instruction;
       const refs = keyword === 'RUN' ? flags.values('mount').flatMap(mountReferences) : flags.values('from');
       for (const ref of refs) origins.push(faults.guard(line, () => this.originOf(ref, stage.index)));

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { RecipeFaults } from '../../../src/lib/recipe/faults.ts';
 import { parseInstructions } from '../../../src/lib/recipe/instruction.ts';
+import { run } from '../../../src/lib/system/process.ts';
 import { copyOf, readText, refusalOf, runOf, stepsOf } from './read-text.ts';
 
 /** Line, keyword and arguments of each instruction. */
@@ -167,6 +168,18 @@ describe('a here-document', () => {
     expect(stepsOf(`FROM x\n${text}`)).toMatchObject(
       expected.map((command) => ({ argv: ['/bin/sh', '-c', command] })),
     );
+  });
+
+  test.each([
+    ["RUN cat <<A <<'B'\n1\nA\n$2\nB", '$2\n'],
+    ['RUN A=1 && cat <<-EOF && echo $A\n\ta $A \\$A\n\t\tb\n\tEOF', 'a 1 $A\nb\n1\n'],
+    ["RUN cat <<'E F'\na\\\nb\nE F", 'a\\\nb\n'],
+    ['RUN cat <<EOF\na\\\nb\nEOF', 'ab\n'],
+    ['RUN echo $(( 1 << 4 )) && \\\n  # no\n  cat << EOF\nx\nEOF', '16\nx\n'],
+    ['RUN <<EOF\n# x\necho "a\n  b" # c\nEOF', 'a\n  b\n'],
+  ])('as %j says to a shell what it says in the file', async (text, expected) => {
+    const [shell = '', ...args] = runOf(`FROM x\n${text}`).argv;
+    expect((await run(shell, args)).stdout).toBe(expected);
   });
 
   test('that begins with #! is a file of its own', () => {

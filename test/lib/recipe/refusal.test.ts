@@ -22,9 +22,16 @@ describe('a mistake', () => {
     ['__proto__', "there is no instruction '__proto__'", 2],
     ['RUN --constructor=1 a', "RUN has no flag '--constructor'", 2],
     ['RUN a && \\\n  b\n\n  c', "there is no instruction 'c'", 5],
+    ['RUN a\n  && bc', "there is no instruction '&&'\na line that goes on in the next one ends with \\", 3],
     ['"RUN" a', `there is no instruction '"RUN"'`, 2],
   ])('as %j is told with its line', (text, why, line) => {
     expect(refusalOf(`FROM x\n${text}`)).toContain(`Containerfile:${line}: ${why}`);
+  });
+
+  test('in the flags of a FROM leaves it a FROM', () => {
+    expect(refusalOf('FROM --plat=x y AS a\nRUN x\nFROM a')).toMatch(
+      /^Containerfile:1: FROM has no flag '--plat'/u,
+    );
   });
 
   test('is told with all others, in the order of their lines', () => {

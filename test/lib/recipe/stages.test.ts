@@ -53,7 +53,7 @@ describe('FROM', () => {
   });
 
   test('that is missing is told', () => {
-    for (const text of ['', '\n# nothing\n', 'ARG A'])
+    for (const text of ['', '\n# nothing\n', 'ARG A', 'RUN a\nRUN b'])
       expect(refusalOf(text)).toContain('Containerfile: there is no FROM');
     expect(refusalOf('RUN a\nRUN b\nFROM x')).toMatch(/^Containerfile:1: RUN stands before the first FROM/u);
   });
