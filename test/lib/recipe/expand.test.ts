@@ -98,6 +98,7 @@ describe('a word', () => {
     ['${unset:-"a}b"}', 'a}b'],
     ["${unset:-'$a'}", '$a'],
     ['${unset:-\\}}', '}'],
+    ['${a:+\\}}', '}'],
     ['"${unset:-"x"}"', 'x'],
     ['${unset:-:-}', ':-'],
   ])('with a choice, %j becomes %j', (word, expected) => {
@@ -142,7 +143,8 @@ describe('a word', () => {
     ['${', 'is no substitution'],
     ['${}', 'is no substitution'],
     ['${:-x}', 'is no substitution'],
-    ['${{a}}', 'is no substitution'],
+    ['x${{a}}y', "'${{a}' is no substitution"],
+    ['x${y', "'${y' is no substitution"],
     ['${a:}', 'is no substitution'],
     ['${a!b}', 'is no substitution'],
     ['${a:/b/c}', 'is no substitution'],
@@ -230,6 +232,18 @@ describe('what would grow without end', () => {
 
   test.each(['$v$v', '${v//x/yy}', '"$v$v"', '${w:-$v$v}'])('%s is refused', (word) => {
     expect(() => expandWord(word, long, '\\')).toThrow(/longer than 131071 characters/u);
+  });
+
+  test('may be as long as a program can be given', () => {
+    const half = new Map([['v', 'x'.repeat(65_535)]]);
+    expect(expandWord('$v$v.', half, '\\')).toHaveLength(131_071);
+    expect(() => expandWord('$v$v..', half, '\\')).toThrow(/longer than/u);
+  });
+
+  test('may be 50 deep', () => {
+    const deep = (depth: number) => `${'${w:-'.repeat(depth)}x${'}'.repeat(depth)}`;
+    expect(expandWord(deep(50), long, '\\')).toBe('x');
+    expect(() => expandWord(deep(51), long, '\\')).toThrow(/nested more than 50 deep/u);
   });
 
   test('is refused before it has grown', () => {

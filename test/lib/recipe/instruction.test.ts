@@ -69,6 +69,14 @@ describe('an instruction', () => {
       ],
     ],
     ['\n# escape=`\nRUN a `', [[3, 'RUN', 'a `']]],
+    ['# escape=\n# escape=`\nRUN a `', [[3, 'RUN', 'a `']]],
+    [
+      "RUN cat <<EOF don't\nRUN b",
+      [
+        [1, 'RUN', "cat <<EOF don't"],
+        [2, 'RUN', 'b'],
+      ],
+    ],
     [
       'CMD a\\\nb\nRUN c',
       [
@@ -88,6 +96,7 @@ describe('an instruction', () => {
     expect(title('RUN echo \u001b[31mred\u202e')).toBe('RUN echo red');
     expect(title('RUN <<EOF cat\nsecret\nEOF')).toBe('RUN <<EOF cat');
     expect(title(`RUN ${'x'.repeat(500)}`)).toMatch(/^RUN x{195}…$/u);
+    expect(title(`RUN ${'x'.repeat(196)}`)).toMatch(/^RUN x{196}$/u);
     expect(runOf('FROM x\nARG A\nRUN echo $A', { buildArgs: { A: 'value' } }).title).toBe('RUN echo $A');
   });
 });

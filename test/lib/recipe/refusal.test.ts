@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { errorDocument, errorText } from '../../../src/lib/error-report.ts';
 import { BangerError } from '../../../src/lib/errors.ts';
+import { RecipeFaults } from '../../../src/lib/recipe/faults.ts';
 import { readRecipe } from '../../../src/lib/recipe/read.ts';
 import { readText, refusalOf } from './read-text.ts';
 
@@ -92,6 +93,30 @@ describe('a mistake', () => {
         /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e]/u,
       );
     }
+  });
+
+  test('is nothing else that goes wrong', () => {
+    const faults = new RecipeFaults('Containerfile');
+    for (const error of [new TypeError('a bug'), new BangerError('internal', 'a bug')]) {
+      expect(() =>
+        faults.guard(1, () => {
+          throw error;
+        }),
+      ).toThrow(error);
+    }
+    expect(() => faults.throwIfAny()).not.toThrow();
+  });
+
+  test('is repeated up to its eightieth character', () => {
+    expect(refusalOf(`FROM x\n${'y'.repeat(80)}`)).toContain(`'${'y'.repeat(80)}'`);
+    expect(refusalOf(`FROM x\n${'y'.repeat(81)}`)).toContain(`'${'y'.repeat(79)}…'`);
+  });
+
+  test('is one instruction too many, and no more of them are read', () => {
+    expect(refusalOf(`FROM x\n${'RUN x\n'.repeat(1023)}NO a`)).toMatch(
+      /^Containerfile:1025: a recipe may have 1024/u,
+    );
+    expect(readText(`FROM x\n${'RUN x\n'.repeat(1023)}`).stages[0]?.steps).toHaveLength(1023);
   });
 
   test('is one of many that are told', () => {

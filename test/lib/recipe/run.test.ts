@@ -47,7 +47,7 @@ describe('RUN', () => {
     ['RUN --network=nnoe a', 'did you mean none?'],
     ['RUN --netwrok=none a', 'did you mean --network?'],
     ['RUN --security=insecure a', 'would let a command out of its sandbox'],
-    ['RUN --privileged a', "RUN has no flag '--privileged'"],
+    ['RUN --privileged a', "RUN has no flag '--privileged'\nRUN has --mount, --network, --security"],
     [`RUN ${'ä'.repeat(70_000)}`, 'the command is too long for the system'],
     ['USER', 'USER names nobody'],
     ['USER $NONE', "'$NONE' is not a user"],
@@ -178,6 +178,7 @@ describe('a mount', () => {
     ['"target=/a', 'RUN names no command'],
     [`'type=cache,"target=/a,b","id=c""d"'`, 'a double quote is missing'],
     ["'\"target=/a'", 'a double quote is missing'],
+    ['type=tmpfs,target=/a,', "a mount of type tmpfs has no ''"],
   ])('%s is refused', (text, why) => {
     expect(refusalOf(`FROM x\nRUN --mount=${text} a\nFROM x AS last`, { target: '0' })).toContain(why);
   });

@@ -38,7 +38,7 @@ describe('ENV', () => {
     ['ENV =1', 'the name of a variable is empty'],
     ['ENV "A B"=1', 'the name of a variable is empty, or holds white space'],
     ['ENV A="b', 'a double quote is missing'],
-    ['ENV --x A=1', "ENV has no flag '--x'"],
+    ['ENV --x A=1', "ENV has no flag '--x'\nENV has no flags"],
   ])('%j is refused', (line, why) => {
     expect(refusalOf(`FROM x\n${line}`)).toContain(why);
   });
