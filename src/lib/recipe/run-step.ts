@@ -52,9 +52,8 @@ function commandOf({ rest, documents }: Instruction, state: StageState): Pick<Ru
   if (rest === '' || array?.length === 0) throw mistake('RUN names no command', 'write RUN COMMAND');
   if (array !== undefined) return { argv: array, script: null };
   const [document] = documents;
-  if (document === undefined) return { argv: [...state.shell, rest], script: null };
-  if (markerOf(rest) === undefined) {
-    // The shell is the one to make sense of the rest: it gets the documents as they stand in the file.
+  if (document === undefined || markerOf(rest) === undefined) {
+    // The shell is the one to make sense of it: it gets the documents as they stand in the file.
     const whole = [rest, ...documents.map(({ raw, name }) => raw + name)].join('\n');
     return { argv: [...state.shell, whole], script: null };
   }

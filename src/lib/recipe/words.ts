@@ -43,7 +43,6 @@ export function splitPlain(text: string): string[] {
  * @throws BangerError `usage` for an array that holds something else
  */
 export function parseJsonArray(text: string): string[] | undefined {
-  if (!text.startsWith('[')) return undefined;
   let values: unknown;
   try {
     values = JSON.parse(text);

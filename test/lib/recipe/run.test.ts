@@ -10,6 +10,8 @@ describe('RUN', () => {
     ['RUN [ "a" ]', ['a']],
     ['RUN ["a\\u00e4\\n"]', ['aä\n']],
     ['RUN ["a"', ['/bin/sh', '-c', '["a"']],
+    ['RUN "a"', ['/bin/sh', '-c', '"a"']],
+    ['RUN 1', ['/bin/sh', '-c', '1']],
     ["RUN ['a']", ['/bin/sh', '-c', "['a']"]],
     ['RUN ["a"] && b', ['/bin/sh', '-c', '["a"] && b']],
     ['SHELL ["/bin/bash", "-euc"]\nRUN a', ['/bin/bash', '-euc', 'a']],
@@ -93,7 +95,7 @@ describe('a mount', () => {
       },
     ],
     [
-      'TYPE=Cache,id=$A,target=./a/,sharing=LOCKED,mode=1777,uid=5,gid=6,ro',
+      'TYPE=Cache,id=$A,target=./a/,sharing=LOCKED,mode=1777,uid=5,gid=4294967294,ro',
       {
         type: 'cache',
         id: 'arg',
@@ -103,7 +105,7 @@ describe('a mount', () => {
         from: null,
         mode: 0o1777,
         uid: 5,
-        gid: 6,
+        gid: 4_294_967_294,
       },
     ],
     [
@@ -121,6 +123,7 @@ describe('a mount', () => {
     ],
     ['type=tmpfs,target=/a', { type: 'tmpfs', target: '/a', size: null }],
     ['type=tmpfs,target=/a,size=1g', { type: 'tmpfs', target: '/a', size: 1_073_741_824 }],
+    ['type=tmpfs,target=/a,size=2M', { type: 'tmpfs', target: '/a', size: 2_097_152 }],
     ['type=tmpfs,target=/a,size=100', { type: 'tmpfs', target: '/a', size: 100 }],
     [
       'type=secret,id=a',
@@ -173,6 +176,8 @@ describe('a mount', () => {
     ['type=tmpfs,target=/a,size=big', "'size=big' of a mount is not a size"],
     ['type=secret', 'a secret has neither id nor target'],
     ['type=secret,id=..', 'the id of a secret is not a name'],
+    ['type=secret,id=a/.', 'the id of a secret is not a name'],
+    ['type=secret,id=/', 'the id of a secret is not a name'],
     ['from=$A,target=/a', 'no variables are replaced here'],
     ['from=last,target=/a', "stage 'last' begins in line 3"],
     ['"target=/a', 'RUN names no command'],

@@ -46,6 +46,7 @@ describe('FROM', () => {
     ['FROM $A', "'$A' is empty"],
     ['FROM ${A:?say}', "'A' is not set: 'say'"],
     ['FROM "x', 'a double quote is missing'],
+    ['FROM Later\nFROM x AS later', "stage 'Later' begins in line 2"],
     ['FROM later\nFROM x AS later', "stage 'later' begins in line 2"],
     ['FROM --plat=x y', "FROM has no flag '--plat'"],
   ])('%j is refused', (text, why) => {
@@ -118,6 +119,7 @@ FROM scratch`;
 
   test.each([
     ['FROM x AS builder\nFROM y AS final', 'biulder', "there is no stage 'biulder'\ndid you mean builder?"],
+    ['FROM x AS builder\nFROM y AS final', 'BUILDRE', "there is no stage 'BUILDRE'\ndid you mean builder?"],
     ['FROM x AS builder\nFROM y AS final', 'other', "there is no stage 'other'\nits stages: builder, final"],
     ['FROM x', '1', "there is no stage '1'"],
     ['FROM x', '', "there is no stage ''"],
@@ -141,13 +143,44 @@ FROM scratch`;
   });
 });
 
+describe('LABEL', () => {
+  test.each([
+    ['LABEL a=1 "b c"="d e" f=\'$x\'', { a: '1', 'b c': 'd e', f: '$x' }],
+    ['LABEL a b  c', { a: 'b  c' }],
+    ['LABEL a=1\nLABEL a=2', { a: '2' }],
+    ['ARG x=1\nENV y=2\nLABEL a=$x b=${y}', { a: '1', b: '2' }],
+    ['LABEL __proto__=1', JSON.parse('{"__proto__":"1"}')],
+  ])('%j is kept', (lines, labels) => {
+    expect(readText(`FROM x\n${lines}`).labels).toEqual(labels);
+  });
+
+  test('is kept up to the 1024th', () => {
+    const labels = Array.from({ length: 1025 }, (_, index) => `l${index}=`);
+    expect(Object.keys(readText(`FROM x\nLABEL ${labels.slice(1).join(' ')}`).labels)).toHaveLength(1024);
+    expect(refusalOf(`FROM x\nLABEL ${labels.join(' ')}`)).toContain('more than 1024 labels');
+  });
+
+  test.each([
+    ['LABEL', 'LABEL sets nothing'],
+    ['LABEL a', "'a' has no value"],
+    ['LABEL =b', 'the name of a label is empty'],
+    ['LABEL a=b c', "'c' is not NAME=VALUE"],
+  ])('%j is refused', (line, why) => {
+    expect(refusalOf(`FROM x\n${line}`)).toContain(why);
+  });
+});
+
 describe('--platform', () => {
-  test.each(['linux', '$BUILDPLATFORM', '$TARGETOS/$TARGETARCH', '$TARGETARCH', '${TARGETPLATFORM}/v8'])(
-    '%s is this machine',
-    (platform) => {
-      expect(readText(`FROM --platform=${platform} x`).notes).toEqual([]);
-    },
-  );
+  test.each([
+    'linux',
+    'Linux',
+    '$BUILDPLATFORM',
+    '$TARGETOS/$TARGETARCH',
+    '$TARGETARCH',
+    '${TARGETPLATFORM}/v8',
+  ])('%s is this machine', (platform) => {
+    expect(readText(`FROM --platform=${platform} x`).notes).toEqual([]);
+  });
 
   test('of another machine has a note', () => {
     expect(readText('FROM --platform=linux/s390x x').notes).toEqual([
