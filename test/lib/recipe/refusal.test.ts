@@ -57,7 +57,7 @@ describe('a mistake', () => {
 
   test('is in the JSON document by its line', () => {
     const error = refusal('Containerfile', 'FROM x\nRUM a\nUSER');
-    expect(JSON.parse(errorDocument(error))).toEqual({
+    expect(errorDocument(error)).toEqual({
       error: {
         code: 'usage',
         exit_code: 2,
