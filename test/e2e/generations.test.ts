@@ -182,7 +182,7 @@ describe('generations', () => {
     expect(await home.ok([...prune, '--older-than', '1d'])).toBe('nothing to prune\n');
     const plan = await home.ok([...prune, '--dry-run']);
     expect(plan).toMatch(
-      /^would remove web@4 \([0-9a-f]{12}, .*\)\nwould remove web@1 \(.*\)\n[\d.]+ MiB in all\n$/u,
+      /^would remove web@4 \([0-9a-f]{12}, .*\)\nwould remove web@1 \(.*\)\n[\d.]+ MiB in all, freed when the trash is: banger trash empty\n$/u,
     );
     expect((await history(home)).length).toBe(6);
     const { document: doomed } = await home.json<BuiltImage>(['image', 'show', 'web@1']);
@@ -238,16 +238,20 @@ test.runIf(inject('testRun').root)('what generations share is not told as freed'
     await home.ok(['image', 'register', 'base', '--rootfs', rootfs, '--kernel', kernel], { env });
     await home.ok(['image', 'promote', 'base'], { env });
     for (const text of ['one', 'two']) await buildWeb(home, text, { env });
-    await run('sync', ['-f', xfs.directory]);
+    // Lets go of what XFS has set aside for writes to shared extents (it does so by itself after minutes).
+    await xfs.remount();
     const { document: history } = await home.json<Generation[]>(['image', 'history', 'web'], { env });
     const [, earlier] = history;
     const before = await freeBytes(xfs.directory);
-    const pruned = await home.json<{ freed_bytes: number }>(['image', 'prune', '--keep', '0'], { env });
+    const pruned = await home.json<{ freed_bytes: number }>(['image', 'prune', '--keep', '0', '--purge'], {
+      env,
+    });
     const freed = (await freeBytes(xfs.directory)) - before;
     expect(pruned.document.freed_bytes).toBeLessThan(earlier?.allocated_bytes ?? 0);
     expect(earlier?.own_bytes).toBeLessThanOrEqual(pruned.document.freed_bytes);
     // XFS keeps lists and directories of its own, too.
-    expect(Math.abs(freed - pruned.document.freed_bytes)).toBeLessThan(2 ** 20);
+    expect(Math.abs(freed - pruned.document.freed_bytes)).toBeLessThan(2 ** 18);
+    expect(freed).toBeGreaterThan(2 ** 18);
     await assertSound(env.BANGER_STATE_DIR, { uid: user.uid });
   } finally {
     await xfs.remove();

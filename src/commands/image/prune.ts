@@ -7,7 +7,7 @@ import { isTerminal, print } from '../../lib/output.ts';
 export default class ImagePrune extends ChangingCommand {
   static override summary = 'remove earlier generations that nothing needs';
   static override description =
-    'Never the image that a name stands for, a protected one, or one that a VM or a running operation needs. Prints what is removed and what that frees; what is shared with images that stay does not count.';
+    'Never the image that a name stands for, a protected one, or one that a VM or a running operation needs. Prints what is removed and what that frees once it has left the trash, where it is kept for a week; what is shared with images that stay does not count.';
   static override examples = [
     '<%= config.bin %> <%= command.id %> --dry-run',
     '<%= config.bin %> <%= command.id %> web --keep 3 --older-than 30d --yes',

@@ -24,21 +24,24 @@ export interface Pruned {
   images: ImageJson[];
   /** In bytes; see freedBytes. */
   freed_bytes: number;
+  /** Whether they can be had back, and take their space until then. */
+  in_trash: boolean;
 }
 
 /**
  * The earlier generations that nothing needs: not current, not protected, of no VM and no operation.
  * @throws BangerError `not_found` for a name that there is not
  */
-export async function planPrune({ store }: Pick<Readings, 'store'>, options: PruneOptions): Promise<Pruned> {
-  if (store === null) return { images: [], freed_bytes: 0 };
+export async function planPrune({ store, config }: Readings, options: PruneOptions): Promise<Pruned> {
+  const in_trash = !options.purge && config.trashDays > 0;
+  if (store === null) return { images: [], freed_bytes: 0, in_trash };
   const { doomed, kept } = store.snapshot(() => {
     const chosen = choose(store, options);
     const ids = new Set(chosen.map(({ id }) => id));
     return { doomed: chosen, kept: listImages(store).filter(({ id }) => !ids.has(id)) };
   });
   const managed = doomed.filter((image) => image.managed === 1);
-  return { images: doomed.map(imageJson), freed_bytes: await freedBytes(managed, kept) };
+  return { images: doomed.map(imageJson), freed_bytes: await freedBytes(managed, kept), in_trash };
 }
 
 /** Removes what was planned, but for what somebody has begun to need since. */
