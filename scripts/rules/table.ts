@@ -222,6 +222,20 @@ export const RULES: readonly Rule[] = [
     tests: ['test/lib/store/store.test.ts', 'test/torture/full-disk.test.ts'],
   },
   {
+    rule: 'a deletion that was killed ends in the trash',
+    file: 'src/lib/recovery.ts',
+    from: 'if (isTrashed && !imageById(store, operation.image_id)) moveToTrash',
+    to: 'if (isTrashed && imageById(store, operation.image_id)) moveToTrash',
+    tests: ['test/lib/recovery.test.ts'],
+  },
+  {
+    rule: 'an image that is replaced keeps its row',
+    file: 'src/lib/image/generation.ts',
+    from: '  retire(store, image.name, image.created_at);\n',
+    to: "  for (const one of history) if (one.name === image.name) updateImage(store, { ...image, id: one.id, name: 'lost' });\n",
+    tests: ['test/e2e/generations.test.ts'],
+  },
+  {
     rule: 'space is estimated before the work starts',
     file: 'src/lib/system/room.ts',
     from: 'export function roomFault(path: string, { bytes, inodes }: Room): Fault | null {\n',
