@@ -45,9 +45,13 @@ export function assertNameFree(store: Store, name: string): void {
 export function assertNameUnreserved(store: Store, name: string): void {
   const [reserved] = reservationsOf(store, 'name', name);
   if (reserved) {
-    throw new BangerError('already_exists', `the name ${name} is taken by ${describe(reserved.operation)}`, {
-      hints: [`banger operation show ${shortId(reserved.operation.id)}`, 'choose another name'],
-    });
+    throw new BangerError(
+      'already_exists',
+      `the name ${name} is taken by ${describeOperation(reserved.operation)}`,
+      {
+        hints: [`banger operation show ${shortId(reserved.operation.id)}`, 'choose another name'],
+      },
+    );
   }
 }
 
@@ -57,12 +61,16 @@ export function assertImageFree(store: Store, image: ImageRow, mode: Reservation
     (reserved: Reserved) => mode === 'exclusive' || reserved.mode === 'exclusive',
   );
   if (!blocker) return;
-  throw new BangerError('conflict', `image ${image.name} is in use by ${describe(blocker.operation)}`, {
-    hints: [
-      `wait for it: banger operation show ${shortId(blocker.operation.id)}`,
-      `or stop it: banger operation cancel ${shortId(blocker.operation.id)}`,
-    ],
-  });
+  throw new BangerError(
+    'conflict',
+    `image ${image.name} is in use by ${describeOperation(blocker.operation)}`,
+    {
+      hints: [
+        `wait for it: banger operation show ${shortId(blocker.operation.id)}`,
+        `or stop it: banger operation cancel ${shortId(blocker.operation.id)}`,
+      ],
+    },
+  );
 }
 
 /** Throws when a directory stands where an image is to be published (exit 11): it is not ours to replace. */
@@ -73,7 +81,8 @@ export function assertArtifactDirFree(path: string): void {
   });
 }
 
-function describe(operation: OperationRow): string {
+/** An operation that runs, as a message names it. */
+export function describeOperation(operation: OperationRow): string {
   const age = formatDuration(Date.now() - Date.parse(operation.started_at));
   const where = `pid ${operation.pid} on ${oneLine(operation.host)}`;
   return `${operation.kind} ${operation.image_name} (${where}, running for ${age})`;

@@ -11,6 +11,7 @@ import { hasDiskFailed } from './system/durable.ts';
 import { existingPart, filesystemOf, isMissing } from './system/filesystem.ts';
 import { makePrivateDirectory } from './system/private-directory.ts';
 import { oneLine } from './text.ts';
+import type { ClaimedTrash } from './trash.ts';
 
 export interface WorkspaceFlags {
   stateDir?: string | undefined;
@@ -132,13 +133,17 @@ export async function openWorkspace(flags: WorkspaceFlags, context: WorkspaceCon
   for (const directory of [layout.stateDir, layout.liveDir, layout.imagesDir, layout.logDir, layout.vmsDir]) {
     usable(layout.stateDir, () => makePrivateDirectory(directory));
   }
-  const [{ beginRun, isRunAlive }, { acquireLock }, { claimLeftovers, removeLeftovers }, { expireTrash }] =
-    await Promise.all([
-      import('./store/liveness.ts'),
-      import('./lock.ts'),
-      import('./recovery.ts'),
-      import('./trash.ts'),
-    ]);
+  const [
+    { beginRun, isRunAlive },
+    { acquireLock },
+    { claimLeftovers, removeLeftovers },
+    { claimExpired, removeTrash },
+  ] = await Promise.all([
+    import('./store/liveness.ts'),
+    import('./lock.ts'),
+    import('./recovery.ts'),
+    import('./trash.ts'),
+  ]);
   const store = await openForWriting(layout, (runId) => isRunAlive(layout.liveDir, runId));
   let run: Run;
   try {
@@ -160,12 +165,20 @@ export async function openWorkspace(flags: WorkspaceFlags, context: WorkspaceCon
       signal,
       onWait: context.notify,
     });
+    const tellOfTrash = (error: unknown): void =>
+      context.notify(`old trash could not be removed: ${messageOf(error)}`);
     let leftovers: Leftover[];
+    let expired: ClaimedTrash[] = [];
     try {
       leftovers = claimLeftovers(store, layout, run.row.id);
     } catch (error) {
       release(held);
       throw error;
+    }
+    try {
+      expired = claimExpired({ store, layout, run }, config.trashDays);
+    } catch (error) {
+      tellOfTrash(error);
     }
     for (const { operation } of leftovers) {
       context.notify(`cleaning up after '${oneLine(operation.command)}', which was killed`);
@@ -176,9 +189,7 @@ export async function openWorkspace(flags: WorkspaceFlags, context: WorkspaceCon
         release(held);
         const claimed = leftovers.splice(0);
         await removeLeftovers(store, claimed);
-        await expireTrash({ store, layout, run }, config.trashDays).catch((error: unknown) => {
-          context.notify(`old trash could not be removed: ${messageOf(error)}`);
-        });
+        await removeTrash({ store }, expired.splice(0)).catch(tellOfTrash);
         for (const { operation, failure } of claimed) {
           if (failure === undefined) continue;
           context.notify(

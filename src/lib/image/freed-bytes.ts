@@ -37,10 +37,10 @@ async function measure(
   const extents: ByFilesystem = new Map();
   for (const path of images.flatMap((image) => pathsOf(bootSetOf(image)))) {
     if (isMissing(path)) continue;
-    const { dev } = statSync(path);
-    const found = statSync(path).isFile() ? await extentsOf(path, signal) : null;
+    const stats = statSync(path);
+    const found = stats.isFile() ? await extentsOf(path, signal) : null;
     if (found === null) bytes += (await footprintOf(path)).bytes;
-    else extents.set(dev, [...(extents.get(dev) ?? []), ...found]);
+    else extents.set(stats.dev, [...(extents.get(stats.dev) ?? []), ...found]);
   }
   return { bytes, extents };
 }

@@ -3,14 +3,14 @@ import { shortId } from '../id.ts';
 import type { Layout } from '../layout.ts';
 import { nearestTo } from '../nearest.ts';
 import { assertArtifactDirFree, assertNameFree, recordOperation } from '../operation.ts';
-import { insertImage, listImages } from '../store/images.ts';
+import { imageById, insertImage, listImages } from '../store/images.ts';
 import { finishOperation } from '../store/operations.ts';
 import type { ImageRow, TrashRow } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import { deleteTrash, listTrash } from '../store/trash.ts';
 import { renameDurably } from '../system/durable.ts';
 import { oneLine } from '../text.ts';
-import { emptyTrash } from '../trash.ts';
+import { claimTrash, removeTrash } from '../trash.ts';
 import { trashPlace } from '../trash-place.ts';
 import type { Readings, Workspace } from '../workspace.ts';
 import { artifactColumns } from './artifacts.ts';
@@ -128,15 +128,16 @@ export async function planEmpty({ store, layout }: Readings, before: string): Pr
   };
 }
 
-/** Removes what was planned, and what was deleted before that time since. */
+/** Removes what was deleted before that time, claimed under the lock and removed outside it. */
 export async function emptyTrashBefore(
   workspace: Workspace,
   before: string,
   plan: Emptied,
 ): Promise<Emptied> {
-  // Under the lock nobody is bringing one of them back.
-  const rows = await workspace.locked(() => emptyTrash(workspace, before));
-  return { ...plan, images: rows.map(({ image_id: id, name }) => ({ id, name })) };
+  const { store } = workspace;
+  await removeTrash(workspace, await workspace.locked(() => claimTrash(workspace, before)));
+  // Some may have been brought back since they were planned.
+  return { ...plan, images: plan.images.filter(({ id }) => imageById(store, id) === undefined) };
 }
 
 function whereItIs(layout: Layout, image: ImageRow): ImageRow {

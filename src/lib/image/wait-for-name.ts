@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BangerError } from '../errors.ts';
 import { shortId } from '../id.ts';
+import { describeOperation } from '../operation.ts';
 import { isRunAlive } from '../store/liveness.ts';
 import { type Reserved, reservationsOf } from '../store/reservations.ts';
-import { formatDuration, oneLine } from '../text.ts';
+import { formatDuration } from '../text.ts';
 import type { Workspace } from '../workspace.ts';
 
 /** How often a waiter looks again, in milliseconds: what it waits for takes seconds at least. */
@@ -35,7 +36,7 @@ export async function beginWhenFree<T>(
       }
     }
     if (performance.now() >= deadline) throw stillTaken(name, holder, waitMs);
-    if (!told) notify(`waiting for ${describe(holder)}`);
+    if (!told) notify(`waiting for ${describeOperation(holder)}`);
     told = true;
     await sleep(LOOK_AGAIN_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
@@ -47,14 +48,9 @@ function holderOf({ store, layout, run }: Workspace, name: string): Reserved['op
     .find(({ run_id }) => run_id !== run.row.id && isRunAlive(layout.liveDir, run_id));
 }
 
-function describe({ kind, image_name, pid, host, started_at }: Reserved['operation']): string {
-  const age = formatDuration(Date.now() - Date.parse(started_at));
-  return `${kind} ${image_name} (pid ${pid} on ${oneLine(host)}, running for ${age})`;
-}
-
 function stillTaken(name: string, holder: Reserved['operation'], waitMs: number): BangerError {
   const waited = waitMs > 0 ? ` after ${formatDuration(waitMs)}` : '';
-  return new BangerError('busy', `the name ${name} is taken${waited} by ${describe(holder)}`, {
+  return new BangerError('busy', `the name ${name} is taken${waited} by ${describeOperation(holder)}`, {
     hints: [`banger operation show ${shortId(holder.id)}`, `banger operation cancel ${shortId(holder.id)}`],
   });
 }
