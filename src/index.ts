@@ -2,6 +2,9 @@ import type { CommandClass } from './lib/command.ts';
 
 /** Every command by its id, loaded when it is run. A test compares this table with the files in commands/. */
 export const COMMANDS: Readonly<Record<string, () => Promise<{ default: CommandClass }>>> = {
+  'cache:list': () => import('./commands/cache/list.ts'),
+  'cache:prune': () => import('./commands/cache/prune.ts'),
+  'cache:show': () => import('./commands/cache/show.ts'),
   check: () => import('./commands/check.ts'),
   completion: () => import('./commands/completion.ts'),
   doctor: () => import('./commands/doctor.ts'),

@@ -43,6 +43,7 @@ async function makeImage(imagesDir: string, index: number): Promise<ImageRow> {
     modules_dir: null,
     generation: 1,
     recipe_digest: null,
+    labels: '{}',
     build_size: null,
     packages_preset: 'debian',
     docker: 0,

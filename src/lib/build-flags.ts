@@ -26,6 +26,20 @@ export const progressFlag = {
   })(),
 };
 
+/** What of earlier builds is not done again. */
+export const cacheFlags = {
+  'no-cache': Flags.boolean({ description: 'do every step anew', helpGroup: 'CACHE' }),
+  refresh: Flags.boolean({
+    description: 'do anew what installs packages, and all that comes after it',
+    exclusive: ['no-cache'],
+    helpGroup: 'CACHE',
+  }),
+  explain: Flags.boolean({
+    description: 'tell of each step whether it was kept of an earlier build, and if not, why',
+    helpGroup: 'CACHE',
+  }),
+};
+
 /** What becomes of an image that has the name. */
 export const replaceFlags = {
   replace: Flags.boolean({

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { BangerError, errnoOf, messageOf, PreflightError } from './errors.ts';
+import { parseSize } from './size.ts';
 import { keepAddonIn } from './store/addon.ts';
 import { oneLine } from './text.ts';
 
@@ -13,6 +14,8 @@ export interface Config {
   cacheDir: string;
   /** How long a deleted image can be had back, in days; 0: not at all. */
   trashDays: number;
+  /** How much steps of builds that are kept may take on the disk, in bytes; 0: none are kept. */
+  cacheLimit: number;
   /** Private half of the key pair that is seeded into images; made on first use. */
   sshKeyPath: string;
 }
@@ -20,12 +23,12 @@ export interface Config {
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const PATHS = ['state_dir', 'cache_dir', 'ssh_key_path'] as const;
-const NUMBERS = ['trash_days'] as const;
-const KEYS = [...PATHS, ...NUMBERS] as const;
+const KEYS = [...PATHS, 'trash_days', 'cache_limit'] as const;
 type PathKey = (typeof PATHS)[number];
-type ConfigFile = Partial<Record<PathKey, string> & Record<(typeof NUMBERS)[number], number>>;
+type ConfigFile = Partial<Record<PathKey, string>> & { trash_days?: number; cache_limit?: number };
 
 const TRASH_DAYS = 7;
+const CACHE_LIMIT = 20 * 2 ** 30;
 /** Ten years; a larger number is a mistake. */
 const LARGEST = 3650;
 
@@ -84,12 +87,27 @@ async function readConfigFile(path: string, mustExist: boolean): Promise<ConfigF
       result[known] = value;
       continue;
     }
+    if (known === 'cache_limit') {
+      result[known] = readCacheLimit(value, (message) => fault(message, 'write cache_limit = "20G", or 0'));
+      continue;
+    }
     if (typeof value !== 'string' || value === '' || value.includes('\0')) {
       throw fault(`'${key}' must be a non-empty string`, `write ${key} = "/a/path"`);
     }
     result[known] = value;
   }
   return result;
+}
+
+function readCacheLimit(value: unknown, fault: (message: string) => PreflightError): number {
+  if (value === 0) return 0;
+  if (typeof value !== 'string') throw fault("'cache_limit' must be a size, or 0");
+  try {
+    return parseSize(value);
+  } catch (error) {
+    if (!(error instanceof BangerError)) throw error;
+    throw fault(`'cache_limit': ${error.message}`);
+  }
 }
 
 /**
@@ -122,6 +140,7 @@ export async function loadConfig(
       fromFile('cache_dir') ??
       join(xdgDir(env, 'XDG_CACHE_HOME', '.cache'), 'banger'),
     trashDays: file.trash_days ?? TRASH_DAYS,
+    cacheLimit: file.cache_limit ?? CACHE_LIMIT,
     sshKeyPath:
       fromFile('ssh_key_path') ?? join(xdgDir(env, 'XDG_CONFIG_HOME', '.config'), 'banger', 'id_ed25519'),
   };

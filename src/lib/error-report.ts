@@ -34,7 +34,7 @@ export function toBangerError(
   return new BangerError('internal', `unexpected: ${messageOf(thrown)}`, options);
 }
 
-const MAKE_ROOM = 'make room: banger trash empty, or banger image delete --purge NAME';
+const MAKE_ROOM = 'make room: banger cache prune, banger trash empty, or banger image delete --purge NAME';
 const CHECK_RIGHTS = 'check owner and mode of what is named';
 /** What the system says no to (errno(3)), and what mends it. */
 const REFUSALS: Readonly<Record<string, string>> = {

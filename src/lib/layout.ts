@@ -11,6 +11,9 @@ export interface Layout {
   /** Directories of images that were deleted, by their ids. */
   trashDir: string;
   logDir: string;
+  /** What builds keep of their steps: a directory each, by their ids; and what their cache mounts hold. */
+  stepsDir: string;
+  mountsDir: string;
   vmsDir: string;
   reserve: string;
   /** Where `check --repair` puts what nobody can explain; made when there is something. */
@@ -29,6 +32,8 @@ export function layoutOf(stateDir: string): Layout {
     imagesDir: join(stateDir, 'images'),
     trashDir: join(stateDir, 'images', TRASH),
     logDir: join(stateDir, 'image-build'),
+    stepsDir: join(stateDir, 'steps'),
+    mountsDir: join(stateDir, 'mounts'),
     vmsDir: join(stateDir, 'vms'),
     reserve: join(stateDir, 'reserve'),
     lostAndFound: join(stateDir, 'lost+found'),

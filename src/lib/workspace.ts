@@ -138,11 +138,13 @@ export async function openWorkspace(flags: WorkspaceFlags, context: WorkspaceCon
     { acquireLock },
     { claimLeftovers, removeLeftovers },
     { claimExpired, removeTrash },
+    { claimSteps, removeCachedSteps },
   ] = await Promise.all([
     import('./store/liveness.ts'),
     import('./lock.ts'),
     import('./recovery.ts'),
     import('./trash.ts'),
+    import('./cached-steps.ts'),
   ]);
   const store = await openForWriting(layout, (runId) => isRunAlive(layout.liveDir, runId));
   let run: Run;
@@ -168,9 +170,11 @@ export async function openWorkspace(flags: WorkspaceFlags, context: WorkspaceCon
     const tellOfTrash = (error: unknown): void =>
       context.notify(`old trash could not be removed: ${messageOf(error)}`);
     let leftovers: Leftover[];
+    let steps: string[];
     let expired: ClaimedTrash[] = [];
     try {
       leftovers = claimLeftovers(store, layout, run.row.id);
+      steps = claimSteps({ store, layout, run });
     } catch (error) {
       release(held);
       throw error;
@@ -190,6 +194,9 @@ export async function openWorkspace(flags: WorkspaceFlags, context: WorkspaceCon
         const claimed = leftovers.splice(0);
         await removeLeftovers(store, claimed);
         await removeTrash({ store }, expired.splice(0)).catch(tellOfTrash);
+        await removeCachedSteps({ store, layout }, steps.splice(0)).catch((error: unknown) =>
+          context.notify(`steps that are not kept any more could not be removed: ${messageOf(error)}`),
+        );
         for (const { operation, failure } of claimed) {
           if (failure === undefined) continue;
           context.notify(

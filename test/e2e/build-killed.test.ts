@@ -6,6 +6,7 @@ import {
   type Failure,
   failToBuild,
   journalOf,
+  keepNoSteps,
   makeBase,
   until,
   untilPrinted,
@@ -70,8 +71,8 @@ async function stopsOf(home: Home): Promise<Stop[]> {
           '-f',
           ...['-o', '/dev/null'],
           ...['-P', script],
-          ...['-e', 'trace=statx'],
-          ...['-e', `inject=statx:delay_enter=${HOUR_MICROSECONDS}`],
+          ...['-e', 'trace=access'],
+          ...['-e', `inject=access:delay_enter=${HOUR_MICROSECONDS}`],
         ],
       },
       reached: (_, name) => untilStage(home, name, 'resolve_image'),
@@ -117,6 +118,7 @@ describe.each(testAccounts())('as $label', (account) => {
     timeout: 120_000,
   }, async ({ makeHome }) => {
     const home = await makeHome(account);
+    await keepNoSteps(home);
     const { rootfs, kernel } = await makeBase(home);
     await home.ok(['image', 'register', 'spare-0', ...['--rootfs', rootfs], ...['--kernel', kernel]]);
     for (const [index, stop] of (await stopsOf(home)).entries()) {

@@ -102,7 +102,7 @@ describe.runIf(inject('testRun').root).each(testAccounts())('promote as $label',
       await ballast.leaveBytes(20 * MIB);
       // Before anything is copied: no stage is told.
       expect(await home.fails(6, ['image', 'promote', 'one'], { env })).toMatch(
-        /^error: promote one: 4\d(?:\.\d)? MiB are wanted on the filesystem at \S+ \(.* MiB and \d+ inodes left\)\n {2}→ make room: banger trash empty, or banger image delete --purge NAME \(df -h .*\)\n$/u,
+        /^error: promote one: 4\d(?:\.\d)? MiB are wanted on the filesystem at \S+ \(.* MiB and \d+ inodes left\)\n {2}→ make room: banger cache prune, banger trash empty, or banger image delete --purge NAME \(df -h .*\)\n$/u,
       );
       expect(await readdir(join(env.BANGER_STATE_DIR, 'images'))).toEqual([]);
       await ballast.leaveBytes(0);

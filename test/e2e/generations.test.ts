@@ -8,6 +8,7 @@ import {
   build,
   buildArguments,
   type Failure,
+  keepNoSteps,
   makeBase,
   untilPrinted,
 } from '../support/builds.ts';
@@ -174,6 +175,7 @@ describe('generations', () => {
 
   test('are pruned but for what is kept, protected, in use or current', async ({ makeHome }) => {
     const home = await makeHome(user);
+    await keepNoSteps(home);
     await makeBase(home);
     for (const text of ['one', 'two', 'three', 'four', 'five', 'six']) await buildWeb(home, text);
     await home.ok(['image', 'protect', 'web@2']);
@@ -231,6 +233,7 @@ describe('generations', () => {
 
 test.runIf(inject('testRun').root)('what generations share is not told as freed', async ({ makeHome }) => {
   const home = await makeHome(user);
+  await keepNoSteps(home);
   const xfs = await mountXfs(400, user);
   const env = { BANGER_STATE_DIR: join(xfs.directory, 'state') };
   try {

@@ -8,12 +8,12 @@ const FLOORS: readonly (readonly [name: string, files: RegExp])[] = [
   ['the base command', /^src\/lib\/(?:command|build-flags)\.ts$/u],
   ['the domain', /^src\/lib\/(?:image\/|check\/|completion\/|context\/|recipe\/|doctor\/|journal|version)/u],
   ['operations', /^src\/lib\/(?:operation|pipeline|build-log)\.ts$/u],
-  ['the workspace', /^src\/lib\/(?:workspace|recovery|trash|trash-place|lock|config)\.ts$/u],
+  ['the workspace', /^src\/lib\/(?:workspace|recovery|trash|trash-place|cached-steps|lock|config)\.ts$/u],
   ['the store', /^src\/lib\/store\//u],
   ['the tools', /^src\/lib\/system\//u],
   [
     'words',
-    /^src\/lib\/(?:errors|error-report|output|progress|text|id|layout|nearest|side-by-side|table)\.ts$/u,
+    /^src\/lib\/(?:errors|error-report|output|progress|text|size|id|layout|nearest|side-by-side|table)\.ts$/u,
   ],
 ];
 

@@ -37,6 +37,7 @@ describe('without a config file', () => {
       stateDir: join(home, '.local/state/banger'),
       cacheDir: join(home, '.cache/banger'),
       trashDays: 7,
+      cacheLimit: 20 * 2 ** 30,
       sshKeyPath: join(home, '.config/banger/id_ed25519'),
     });
   });
@@ -48,6 +49,7 @@ describe('without a config file', () => {
       stateDir: '/s/banger',
       cacheDir: '/c/banger',
       trashDays: 7,
+      cacheLimit: 20 * 2 ** 30,
       sshKeyPath: '/e/banger/id_ed25519',
     });
   });

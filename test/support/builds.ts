@@ -82,6 +82,11 @@ export async function makeBase(home: Home, options: RootfsOptions = {}): Promise
   return { rootfs, kernel, modules };
 }
 
+/** For tests of what is done again in each build, or of the space that images alone take. */
+export async function keepNoSteps(home: Home): Promise<void> {
+  await home.write('.config/banger/config.toml', 'cache_limit = 0\n');
+}
+
 /** The command line of a build from `base`. */
 export function buildArguments(name: string, ...steps: readonly string[]): string[] {
   return ['image', 'build', name, '--from-image', 'base', ...steps];

@@ -16,7 +16,7 @@ export interface RecordedImage {
 }
 
 const TRASH = '.trash';
-const PRIVATE = ['.', 'images', 'live', 'image-build', 'vms'];
+const PRIVATE = ['.', 'images', 'steps', 'live', 'image-build', 'vms'];
 
 /** Directories are the owner's and closed to others. */
 export function inspectDirectories(stateDir: string, uid: number): string[] {
@@ -92,6 +92,35 @@ export function inspectTrash(stateDir: string, deleted: readonly string[], uid: 
       // A full disk keeps it where it was.
       .filter((id) => !entries.includes(id) && !existsSync(join(stateDir, 'images', id)))
       .map((id) => `deleted image ${id} has lost its directory`),
+  ];
+}
+
+/** A step of a build that is kept. */
+export interface RecordedStep {
+  id: string;
+  kind: 'step' | 'result';
+  state: string;
+  title: string;
+}
+
+/** Every directory below `steps/` is a kept step's with all its files, and nothing is on its way there or away. */
+export function inspectSteps(stateDir: string, steps: readonly RecordedStep[], uid: number): string[] {
+  const directory = join(stateDir, 'steps');
+  const entries = existsSync(directory) ? readdirSync(directory) : [];
+  const known = new Set(steps.map(({ id }) => id));
+  return [
+    ...entries.filter((name) => !known.has(name)).map((name) => `steps/${name} is in no record`),
+    ...steps
+      .filter(({ state }) => state !== 'kept')
+      .map(({ id, state, title }) => `step ${id} (${title}) was left ${state}`),
+    ...steps.flatMap(({ id, kind }) => {
+      const wanted = kind === 'result' ? ['rootfs.ext4', 'work-seed.ext4'] : ['rootfs.ext4'];
+      const own = join(directory, id);
+      const names = existsSync(own) ? readdirSync(own).sort() : [];
+      if (names.join() !== wanted.join())
+        return [`steps/${id} has ${names.join(', ')}, not ${wanted.join(', ')}`];
+      return names.flatMap((name) => inspectOwned(join(own, name), uid, 0o600));
+    }),
   ];
 }
 

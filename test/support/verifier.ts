@@ -4,7 +4,14 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { run } from '../../src/lib/system/process.ts';
-import { inspectArtifacts, inspectDirectories, inspectTrash, type RecordedImage } from './verifier-files.ts';
+import {
+  inspectArtifacts,
+  inspectDirectories,
+  inspectSteps,
+  inspectTrash,
+  type RecordedImage,
+  type RecordedStep,
+} from './verifier-files.ts';
 import { inspectKernel } from './verifier-kernel.ts';
 import { inspectOwners } from './verifier-owners.ts';
 
@@ -31,7 +38,10 @@ export async function inspectState(
   const leaked = inspectKernel(stateDir);
   if (!existsSync(stateDir)) return leaked;
   const registry = await inspectRegistry(stateDir);
-  const found = await findFilesystems(join(stateDir, 'images'));
+  const found = [
+    ...(await findFilesystems(join(stateDir, 'images'))),
+    ...(await findFilesystems(join(stateDir, 'steps'))),
+  ];
   const filesystems = found.filter((path) => !sound.has(identityOf(path)));
   return [
     ...leaked,
@@ -39,6 +49,7 @@ export async function inspectState(
     ...inspectDirectories(stateDir, owner.uid),
     ...inspectArtifacts(stateDir, registry, owner.uid),
     ...inspectTrash(stateDir, registry.deleted, owner.uid),
+    ...inspectSteps(stateDir, registry.steps, owner.uid),
     ...(await inspectLiveFiles(join(stateDir, 'live'))),
     ...(await Promise.all(filesystems.map(inspectFilesystem))).flat(),
   ];
@@ -55,7 +66,7 @@ export async function inspectRegistry(stateDir: string): Promise<Registry> {
   const copy = await mkdtemp(join(tmpdir(), 'banger-verifier-'));
   try {
     const path = join(stateDir, 'banger.db');
-    if (!existsSync(path)) return { complaints: [], images: [], deleted: [] };
+    if (!existsSync(path)) return { complaints: [], images: [], deleted: [], steps: [] };
     for (const suffix of ['', '-wal']) {
       if (existsSync(path + suffix)) await copyFile(path + suffix, join(copy, `banger.db${suffix}`));
     }
@@ -63,7 +74,7 @@ export async function inspectRegistry(stateDir: string): Promise<Registry> {
     try {
       return readRegistry(database, stateDir);
     } catch (error) {
-      return { complaints: [`banger.db: ${String(error)}`], images: [], deleted: [] };
+      return { complaints: [`banger.db: ${String(error)}`], images: [], deleted: [], steps: [] };
     } finally {
       database.close();
     }
@@ -77,6 +88,7 @@ interface Registry {
   images: RecordedImage[];
   /** Ids of images in the trash. */
   deleted: string[];
+  steps: RecordedStep[];
 }
 
 function readRegistry(database: Sqlite.Database, stateDir: string): Registry {
@@ -98,11 +110,14 @@ function readRegistry(database: Sqlite.Database, stateDir: string): Registry {
     ),
     ...(existsSync(join(stateDir, 'images.lock')) ? ['images.lock was left'] : []),
   ];
-  const hasTrash = column("SELECT name FROM sqlite_schema WHERE name = 'trash'").length > 0;
+  const tables = column("SELECT name FROM sqlite_schema WHERE type = 'table'");
   return {
     complaints,
     images: database.prepare<[], RecordedImage>('SELECT * FROM images').all(),
-    deleted: hasTrash ? column('SELECT image_id FROM trash') : [],
+    deleted: tables.includes('trash') ? column('SELECT image_id FROM trash') : [],
+    steps: tables.includes('cached_steps')
+      ? database.prepare<[], RecordedStep>('SELECT id, kind, state, title FROM cached_steps').all()
+      : [],
   };
 }
 

@@ -46,7 +46,7 @@ export default class ImageBootstrap extends ChangingCommand {
     const { chooseFlavor } = await import('../../lib/image/flavor.ts');
     const { bootstrapImage } = await import('../../lib/image/bootstrap.ts');
     const { imageJson } = await import('../../lib/image/listing.ts');
-    const { parseSize } = await import('../../lib/image/size.ts');
+    const { parseSize } = await import('../../lib/size.ts');
     const { flavor, size } = await chooseFlavor({
       flavor: flags.flavor,
       suite: flags.suite,

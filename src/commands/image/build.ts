@@ -1,6 +1,6 @@
 import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
-import { progressFlag, replaceFlags, stepFlags } from '../../lib/build-flags.ts';
+import { cacheFlags, progressFlag, replaceFlags, stepFlags } from '../../lib/build-flags.ts';
 import { ChangingCommand } from '../../lib/command.ts';
 import type { BuiltJson } from '../../lib/image/build-report.ts';
 
@@ -42,6 +42,7 @@ export default class ImageBuild extends ChangingCommand {
     })(),
     'no-ssh': Flags.boolean({ description: 'do not seed SSH access' }),
     'log-file': Flags.string({ description: 'write the log here, too', helpValue: 'FILE' }),
+    ...cacheFlags,
     ...replaceFlags,
     ...progressFlag,
   };
@@ -51,10 +52,10 @@ export default class ImageBuild extends ChangingCommand {
   async run(): Promise<BuiltJson> {
     const { args, flags, raw } = await this.parse(ImageBuild);
     const { buildImage } = await import('../../lib/image/build.ts');
-    const { builtJson, describeBuilt } = await import('../../lib/image/build-report.ts');
+    const { builtJson, describeBuilt, explainSteps } = await import('../../lib/image/build-report.ts');
     const { stepsFrom } = await import('../../lib/image/build-step.ts');
     const { replaceFrom } = await import('../../lib/image/replace.ts');
-    const { parseSize } = await import('../../lib/image/size.ts');
+    const { parseSize } = await import('../../lib/size.ts');
     // The parser sorts values by flag; only the raw tokens know the order across flags.
     const given = raw.flatMap((token) => (token.type === 'flag' ? [[token.flag, token.input]] : []));
     const built = await this.change(flags, ({ workspace, progress }) =>
@@ -65,12 +66,14 @@ export default class ImageBuild extends ChangingCommand {
         steps: stepsFrom(given),
         size: flags.size === undefined ? undefined : parseSize(flags.size),
         ssh: !flags['no-ssh'],
+        anew: flags['no-cache'] ? 'everything' : flags.refresh ? 'packages' : 'nothing',
         replace: flags.replace ? replaceFrom(flags) : undefined,
         logFile: flags['log-file'],
         progress,
         mendOf: (artifact) => `mend the base, or give another: --${artifact}`,
       }),
     );
+    if (flags.explain) this.log(explainSteps(built));
     if (!flags.quiet) this.log(describeBuilt(built));
     return builtJson(built);
   }

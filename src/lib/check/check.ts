@@ -3,6 +3,7 @@ import { listImages } from '../store/images.ts';
 import { formatTable } from '../table.ts';
 import { oneLine } from '../text.ts';
 import type { Workspace } from '../workspace.ts';
+import { examineCachedSteps } from './cached-steps.ts';
 import type { Diagnosis, Finding, Ground } from './finding.ts';
 import { examineImage, type ImageCheck } from './images.ts';
 import { examinePermissions } from './permissions.ts';
@@ -37,7 +38,12 @@ export async function checkAndRepair(workspace: Workspace, options: CheckOptions
       for (const { finding, cure } of diagnoses) finding.repaired = cure?.(workspace) ?? false;
     }),
   );
-  return { images, findings: diagnoses.map(({ finding }) => finding) };
+  const findings = diagnoses.map(({ finding }) => finding);
+  // Whoever takes the lock removes the files of what was forgotten.
+  if (findings.some(({ problem, repaired }) => problem === 'unusable_step' && repaired)) {
+    await workspace.locked(() => {});
+  }
+  return { images, findings };
 }
 
 async function examine(
@@ -48,6 +54,7 @@ async function examine(
   // Before the rows are read: what has been made by then is in the registry.
   const entries = entriesOf(layout.imagesDir);
   const trashed = entriesOf(layout.trashDir);
+  const steps = entriesOf(layout.stepsDir);
   const registry = examineRegistry(store, layout);
   if (registry.some(({ finding }) => finding.problem === 'damaged_registry')) {
     return { images: 0, diagnoses: registry };
@@ -66,6 +73,7 @@ async function examine(
       ...found,
       ...examineStrays(store, layout, entries),
       ...examineTrash(store, layout, trashed),
+      ...(await examineCachedSteps(store, layout, steps, options)),
       ...examinePermissions(layout, images),
       ...examineLostAndFound(layout),
     ],

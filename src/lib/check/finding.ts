@@ -14,6 +14,7 @@ export type Problem =
   | 'open_to_others'
   | 'wrong_owner'
   | 'unknown_entry'
+  | 'unusable_step'
   | 'kept_aside';
 
 /** One thing that is not as registry and disk should be. */

@@ -90,7 +90,7 @@ export function examineTrash(store: Store, layout: Layout, entries: readonly str
 }
 
 /** Moves what nobody can explain out of the way, under a name that is free, and throws nothing away. */
-function keepAside({ lostAndFound, stateDir }: Layout, path: string): boolean {
+export function keepAside({ lostAndFound, stateDir }: Layout, path: string): boolean {
   if (!isThere(lostAndFound)) {
     mkdirSync(lostAndFound, { mode: 0o700 });
     syncDirectory(stateDir);

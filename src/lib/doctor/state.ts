@@ -72,7 +72,10 @@ async function examineReflink(directory: string): Promise<Finding> {
   }
   return (await canReflink(directory))
     ? ok(name, `copies share their blocks (${type})`)
-    : warn(name, `copies are made in full (${type}); on XFS or btrfs they would share their blocks`);
+    : warn(
+        name,
+        `copies are made in full (${type}), each image and each kept step of a build with its whole size; on XFS or btrfs they would share their blocks`,
+      );
 }
 
 async function examineSpace(directory: string): Promise<Finding> {

@@ -1,8 +1,12 @@
 import { shortId } from '../id.ts';
 import type { Durations } from '../pipeline.ts';
-import { formatAge } from '../text.ts';
+import { formatTable } from '../table.ts';
+import { formatAge, formatDuration, oneLine } from '../text.ts';
 import type { Built } from './build.ts';
 import { type ImageJson, imageJson } from './listing.ts';
+
+/** How much of a step is shown, in characters. */
+const TITLE_WIDTH = 60;
 
 /** What a build prints with `--json`: the image, and what was done. */
 export type BuiltJson = ImageJson & {
@@ -11,6 +15,8 @@ export type BuiltJson = ImageJson & {
   log_path: string | null;
   /** How long each stage took, in milliseconds. */
   stages: Durations;
+  /** What became of each step: taken from an earlier build, or done in so many milliseconds. */
+  steps: { stage: string; title: string; cached: boolean; reason: string | null; duration_ms: number }[];
 };
 
 export function builtJson({ outcome, image, operation }: Built): BuiltJson {
@@ -20,6 +26,13 @@ export function builtJson({ outcome, image, operation }: Built): BuiltJson {
     operation_id: operation?.id ?? null,
     log_path: operation?.logPath ?? null,
     stages: operation?.stages ?? {},
+    steps: (operation?.steps ?? []).map(({ stage, title, cached, reason = null, durationMs }) => ({
+      stage,
+      title,
+      cached,
+      reason,
+      duration_ms: Math.round(durationMs),
+    })),
   };
 }
 
@@ -29,4 +42,16 @@ export function describeBuilt({ outcome, image }: Built): string {
   return outcome === 'built'
     ? `built ${what}: ${image.artifact_dir}`
     : `${what} is fresh: generation ${image.generation}, made ${formatAge(image.created_at)}`;
+}
+
+/** What became of each step, for people: a line each. */
+export function explainSteps({ operation }: Built): string {
+  const rows = (operation?.steps ?? []).map(({ stage, title, cached, reason = '', durationMs }) => [
+    stage,
+    cached ? 'kept' : 'done',
+    cached ? '' : formatDuration(durationMs),
+    oneLine(title).slice(0, TITLE_WIDTH),
+    cached ? '' : reason,
+  ]);
+  return formatTable(['STAGE', '', 'TOOK', 'STEP', 'WHY'], rows);
 }

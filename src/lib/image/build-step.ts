@@ -12,6 +12,9 @@ export type BuildStep =
   | { kind: 'env'; name: string; value: string }
   | { kind: 'docker' };
 
+/** One that does something; a variable only says how. */
+export type ActingStep = Exclude<BuildStep, { kind: 'env' }>;
+
 const STEP_KINDS = ['package', 'run', 'script', 'copy', 'env'] as const;
 
 /**

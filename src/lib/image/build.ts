@@ -1,30 +1,40 @@
-import { mkdir, rmdir, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { BuildLog, logged } from '../build-log.ts';
+import { messageOf } from '../errors.ts';
 import { ARTIFACT_FILES } from '../layout.ts';
 import { Operation } from '../operation.ts';
 import { carryOut, type Durations, publishingStages, type Stage, type StageContext } from '../pipeline.ts';
 import { sideBySide } from '../side-by-side.ts';
 import type { ImageRow } from '../store/schema.ts';
-import { cloneFile } from '../system/clone.ts';
+import { cloneWritten, shareFile } from '../system/clone.ts';
 import { syncPath, syncTree } from '../system/durable.ts';
-import { growExt4, type Repair, repairAndPunch } from '../system/ext4.ts';
-import { openSandbox, type Sandbox } from '../system/sandbox.ts';
+import { type Repair, repairAndPunch } from '../system/ext4.ts';
 import type { Workspace } from '../workspace.ts';
-import { type BootSet, bootSetOf, copyBootArtifacts, describeClone } from './artifacts.ts';
-import { type BuildOptions, type PlannedBuild, planBuild, StillFresh } from './build-plan.ts';
+import { copyBootArtifacts } from './artifacts.ts';
+import { bootSetFrom } from './base-image.ts';
+import {
+  BaseChanged,
+  type BuildOptions,
+  type BuildProposal,
+  type PlannedBuild,
+  planBuild,
+  proposeBuild,
+  StillFresh,
+} from './build-plan.ts';
+import { type KeyedStep, lastKey } from './build-program.ts';
 import { checkBuild } from './build-requirements.ts';
-import { type BuildStep, mergePackages } from './build-step.ts';
+import type { PresetFacts } from './flag-steps.ts';
 import { publishGeneration } from './generation.ts';
-import { installModules } from './modules.ts';
 import { assertValidName } from './name.ts';
 import { makePackageCache } from './package-cache.ts';
 import { packagesDigest } from './packages.ts';
-import { choosePreset } from './preset.ts';
-import { type Provisioning, runSteps } from './provision.ts';
-import { digestInputs } from './recipe-digest.ts';
-import { seedSshStage } from './seed-ssh.ts';
-import { makeSound, tellRepair } from './sound-copy.ts';
+import { tellRepair } from './sound-copy.ts';
+import { ensureKeyPair, type KeyPair, seedAuthorizedKey } from './ssh-access.ts';
+import { type OpenStage, StageBuilder } from './stage-builder.ts';
+import { type CachedStep, StepCache } from './step-cache.ts';
+import { stepInput, stepKey } from './step-key.ts';
+import type { StepOutcome } from './step-outcome.ts';
 import { beginWhenFree } from './wait-for-name.ts';
 import { makeWorkSeed } from './work-seed.ts';
 
@@ -33,170 +43,275 @@ export interface Built {
   outcome: 'built' | 'fresh';
   image: ImageRow;
   /** Of what was done. */
-  operation: { id: string; logPath: string; stages: Durations } | null;
+  operation: { id: string; logPath: string; stages: Durations; steps: readonly StepOutcome[] } | null;
 }
 
+/** How often a build looks again at images that change while it looks. */
+const MOST_PROPOSALS = 5;
+
 /**
- * Builds a managed image from a base: cloned, grown, provisioned in a sandbox, published by one rename.
+ * Builds a managed image from a base: cloned, grown, provisioned in a sandbox, published by one rename. What is kept of
+ * earlier builds is not done again.
  * @throws BangerError as the stages do: 2, 3, 4, 5, 6, 8 (a step), 9 (a tool), 11; nothing but the log is left
  */
 export async function buildImage(workspace: Workspace, options: BuildOptions): Promise<Built> {
   const name = options.name ?? `image-${Math.floor(Date.now() / 1000)}`;
   assertValidName(name);
-  const { cacheDir } = workspace.config;
-  const inputs = options.replace ? await digestInputs(options, { cacheDir, signal: workspace.signal }) : null;
-  const begin = () => Operation.begin(workspace, () => planBuild(workspace, name, options, inputs));
-  try {
-    const { operation, decided } = await (options.replace
-      ? beginWhenFree(workspace, name, options.replace.waitMs, begin)
-      : begin());
-    return await carryOutBuild(workspace, operation, decided, options);
-  } catch (error) {
-    if (error instanceof StillFresh) return { outcome: 'fresh', image: error.image, operation: null };
-    throw error;
+  for (let proposals = 1; ; proposals += 1) {
+    const proposal = await proposeBuild(workspace, options);
+    const begin = () => Operation.begin(workspace, () => planBuild(workspace, name, options, proposal));
+    try {
+      const { operation, decided } = await (options.replace
+        ? beginWhenFree(workspace, name, options.replace.waitMs, begin)
+        : begin());
+      return await new Build(workspace, operation, options, proposal, decided).carryOut();
+    } catch (error) {
+      if (error instanceof StillFresh) return { outcome: 'fresh', image: error.image, operation: null };
+      if (!(error instanceof BaseChanged) || proposals === MOST_PROPOSALS) throw error;
+    }
   }
 }
 
-async function carryOutBuild(
-  workspace: Workspace,
-  operation: Operation,
-  { base, image, places }: PlannedBuild,
-  options: BuildOptions,
-): Promise<Built> {
-  const { progress, network } = options;
-  const { name } = image;
-  const bootSet: BootSet = {
-    ...bootSetOf(base),
-    // In full: the sandbox has another working directory.
-    ...(options.kernel === undefined ? {} : { kernel: resolve(options.kernel) }),
-    ...(options.initrd === undefined ? {} : { initrd: resolve(options.initrd) }),
-    ...(options.modules === undefined ? {} : { modules: resolve(options.modules) }),
-    workSeed: null,
-  };
-  const staged = (file: keyof typeof ARTIFACT_FILES): string => join(places.stageDir, ARTIFACT_FILES[file]);
-  const mountpoint = join(places.stageDir, 'mnt');
-  const log = new BuildLog(places.logPath, options.logFile);
-  let sandbox: Sandbox | undefined;
-  let checkedRootfs: Promise<Repair> | undefined;
-  let busybox = '';
-  let presetPackages: readonly string[] = [];
-  const { steps } = options;
-  const tell = (repair: Repair, note: (message: string) => void): void => {
-    for (const line of repair.repaired) log.write(`e2fsck: ${line}`);
-    tellRepair(repair, 'root filesystem', note);
-  };
+/** The state of the image to come, between the stages that make it. */
+class Build {
+  readonly #workspace: Workspace;
+  readonly #operation: Operation;
+  readonly #options: BuildOptions;
+  readonly #proposal: BuildProposal;
+  readonly #image: ImageRow;
+  readonly #stageDir: string;
+  readonly #log: BuildLog;
+  readonly #cache: StepCache;
+  #busybox = '';
+  #key: KeyPair | null = null;
+  /** The finished image of an earlier build that this one would repeat. */
+  #result: CachedStep | null = null;
+  #builder: StageBuilder | undefined;
+  #open: OpenStage | undefined;
+  #kept: Promise<CachedStep | null> = Promise.resolve(null);
+  #facts: Partial<PresetFacts> = {};
+  #checkedRootfs: Promise<Repair> | undefined;
 
-  const resolveImage: Stage = {
-    name: 'resolve_image',
-    async run() {
-      log.open();
-      log.write(`build ${name} (${image.id}) from ${base.name} (${base.id})`);
-      const checked = await checkBuild(`build ${name}`, {
-        bootSet,
-        steps,
-        size: options.size,
-        mendOf: options.mendOf,
-        imagesDir: workspace.layout.imagesDir,
-      });
-      busybox = checked.busybox;
-      image.kernel_format = checked.kernel.format;
-      image.kernel_version = checked.kernel.version;
-    },
-  };
-  const provision = async ({ signal, show, note }: StageContext): Promise<void> => {
-    // A step would write into a damaged one wherever it says that there is room.
-    const rootfs = { copy: staged('rootfs'), source: bootSet.rootfs, wasChecked: base.managed === 1 };
-    tell(await makeSound({ ...rootfs, signal }), note);
-    if (options.size !== undefined) tell(await growExt4(staged('rootfs'), options.size, { signal }), note);
-    sandbox = await openSandbox({
-      image: staged('rootfs'),
-      mountpoint,
-      network,
-      signal,
-      onLine: (line) => log.write(line),
+  constructor(
+    workspace: Workspace,
+    operation: Operation,
+    options: BuildOptions,
+    proposal: BuildProposal,
+    { image, places }: PlannedBuild,
+  ) {
+    const { store, layout, run, config } = workspace;
+    this.#workspace = workspace;
+    this.#operation = operation;
+    this.#options = options;
+    this.#proposal = proposal;
+    this.#image = image;
+    this.#stageDir = places.stageDir;
+    this.#log = new BuildLog(places.logPath, options.logFile);
+    this.#cache = new StepCache({
+      store,
+      layout,
+      run,
+      limitBytes: config.cacheLimit,
+      signal: operation.signal,
     });
-    const packageCache = await makePackageCache(places.stageDir);
-    const provisioning: Provisioning = { sandbox, log, show, busybox, packageCache };
-    if (bootSet.modules !== null) {
-      const versions = await installModules(bootSet.modules, image.kernel_version, provisioning);
-      if (versions.length === 0) {
-        const lost = `${bootSet.modules} holds no modules of a known kernel version: none are in the rootfs`;
-        log.write(lost);
-        note(lost);
-      }
-    }
-    const needsPackages = options.docker || steps.some((step) => step.kind === 'packages');
-    const chosen = await choosePreset({ preset: options.preset, needsPackages }, provisioning);
-    image.packages_preset = chosen.preset;
-    presetPackages = chosen.packages;
-    const docker: BuildStep[] = options.docker ? [{ kind: 'docker' }] : [];
-    await runSteps(mergePackages([...chosen.steps, ...docker, ...steps]), provisioning);
-    await packageCache.remove(sandbox);
-  };
-  const launchBuilder: Stage = {
-    name: 'launch_builder',
-    async run(context) {
-      const { signal, note } = context;
-      await mkdir(places.stageDir, { mode: 0o700 });
-      await mkdir(mountpoint);
-      const method = describeClone(await cloneFile(bootSet.rootfs, staged('rootfs'), signal));
-      log.write(`rootfs ${method}`);
-      note(method);
-      // Now, not at the end: what becomes of a base's files while the steps run is nobody's concern.
-      await sideBySide(signal, [
-        (common) => provision({ ...context, signal: common }),
-        async (common) => {
-          await copyBootArtifacts(bootSet, places.stageDir, common);
-          // Out to the disk while steps use the processors: less is left to wait for before all is published.
-          await syncPath(staged('rootfs'));
-          if (bootSet.modules !== null) await syncTree(staged('modules'), common);
-        },
-      ]);
-    },
-  };
-  const prepareWorkSeed: Stage = {
-    name: 'prepare_work_seed',
-    async run({ signal }) {
-      if (sandbox === undefined) throw new Error('the builder comes before the work seed');
-      await makeWorkSeed(sandbox, staged('workSeed'), signal);
-      await sandbox.close();
-      sandbox = undefined;
-      await rmdir(mountpoint);
-      // Beside the seeding of the other disk; its outcome is waited for before anything is published.
-      checkedRootfs = repairAndPunch(staged('rootfs'), { signal });
-      checkedRootfs.catch(() => {});
-    },
-  };
-  const seedSsh = seedSshStage(workspace, staged('workSeed'), image);
-  const writeMetadata: Stage = {
-    name: 'write_metadata',
-    async run({ note }) {
-      if (checkedRootfs !== undefined) tell(await checkedRootfs, note);
-      const requested = steps.flatMap((step) => (step.kind === 'packages' ? step.names : []));
-      await writeFile(staged('packages'), packagesDigest(presetPackages, requested, options.docker), {
-        mode: 0o600,
-      });
-    },
-  };
-  const stages = await logged(workspace, log, () =>
-    carryOut(
-      operation,
-      [
-        resolveImage,
-        launchBuilder,
-        prepareWorkSeed,
-        ...(options.ssh ? [seedSsh] : []),
-        writeMetadata,
-        ...publishingStages(operation, image, (store) => publishGeneration(store, image)),
-      ],
-      {
-        progress,
-        async abandon() {
-          await sandbox?.abandon();
-          await checkedRootfs?.catch(() => {});
-        },
+  }
+
+  async carryOut(): Promise<Built> {
+    const [operation, image] = [this.#operation, this.#image];
+    const { progress, ssh } = this.#options;
+    const stages: Stage[] = [
+      { name: 'resolve_image', run: (context) => this.#resolve(context) },
+      { name: 'launch_builder', run: (context) => this.#launch(context) },
+      { name: 'prepare_work_seed', run: (context) => this.#prepareWorkSeed(context) },
+      ...(ssh ? [{ name: 'seed_ssh', run: (context: StageContext) => this.#seedSsh(context) }] : []),
+      { name: 'write_metadata', run: (context) => this.#writeMetadata(context) },
+      ...publishingStages(operation, image, (store) => publishGeneration(store, image)),
+    ];
+    const abandon = () => this.#abandon();
+    const durations = await logged(this.#workspace, this.#log, () =>
+      carryOut(operation, stages, { progress, abandon }),
+    );
+    const steps = this.#builder?.outcomes ?? this.#cachedSteps();
+    const { id, log_path } = operation.row;
+    return { outcome: 'built', image, operation: { id, logPath: log_path ?? '', stages: durations, steps } };
+  }
+
+  #staged(file: keyof typeof ARTIFACT_FILES): string {
+    return join(this.#stageDir, ARTIFACT_FILES[file]);
+  }
+
+  async #resolve({ signal, note }: StageContext): Promise<void> {
+    const { base, target } = this.#proposal;
+    const { steps, size, mendOf, ssh, anew } = this.#options;
+    const { config, layout } = this.#workspace;
+    const [image, log] = [this.#image, this.#log];
+    log.open();
+    log.write(`build ${image.name} (${image.id}) from ${base.row.name} (${base.row.id})`);
+    const bootSet = bootSetFrom(base.row, this.#options);
+    const imagesDir = layout.imagesDir;
+    const checked = await checkBuild(`build ${image.name}`, { bootSet, steps, size, mendOf, imagesDir });
+    this.#busybox = checked.busybox;
+    image.kernel_format = checked.kernel.format;
+    image.kernel_version = checked.kernel.version;
+    this.#key = ssh ? await ensureKeyPair(config.sshKeyPath, { signal }) : null;
+    const key = this.#resultKey();
+    const isReusable =
+      anew === 'nothing' || (anew === 'packages' && !target.steps.some(({ installs }) => installs));
+    const result = key !== null && isReusable ? this.#cache.peekResult(key) : null;
+    if (result === null || !this.#cache.claim(result)) return;
+    this.#result = result;
+    const told = `all ${target.steps.length} steps are kept of an earlier build`;
+    log.write(told);
+    note(told);
+  }
+
+  /** The key of the finished root filesystem and its work seed, which has the SSH key. */
+  #resultKey(): string | null {
+    const last = lastKey(this.#proposal.target);
+    return last === null ? null : stepKey(last, [stepInput('ssh', this.#key?.publicKey ?? null)]);
+  }
+
+  async #launch(context: StageContext): Promise<void> {
+    const { base } = this.#proposal;
+    const bootSet = bootSetFrom(base.row, this.#options);
+    await mkdir(this.#stageDir, { mode: 0o700 });
+    const begun =
+      this.#result === null ? await this.#begin(context) : await this.#repeat(this.#result, context);
+    // Now, not at the end: what becomes of a base's files while the steps run is nobody's concern.
+    await sideBySide(context.signal, [
+      begun,
+      async (common) => {
+        await copyBootArtifacts(bootSet, this.#stageDir, common);
+        // Out to the disk while steps use the processors: less is left to wait for before all is published.
+        await syncPath(this.#staged('rootfs'));
+        if (bootSet.modules !== null) await syncTree(this.#staged('modules'), common);
       },
-    ),
-  );
-  return { outcome: 'built', image, operation: { id: operation.row.id, logPath: places.logPath, stages } };
+    ]);
+  }
+
+  /** Takes the finished root filesystem of an earlier build. */
+  async #repeat(result: CachedStep, { signal }: StageContext): Promise<() => Promise<void>> {
+    await cloneWritten(result.rootfs, this.#staged('rootfs'), signal);
+    this.#facts = result.facts;
+    return async () => {};
+  }
+
+  /** Makes the copy that the steps work on; returns what carries them out. */
+  async #begin({ show, note }: StageContext): Promise<(signal: AbortSignal) => Promise<void>> {
+    const { stages, target, bases } = this.#proposal;
+    const { size, network } = this.#options;
+    const packageCache = await makePackageCache(this.#stageDir);
+    const builder = new StageBuilder({
+      stages,
+      baseOf(ref) {
+        const row = bases.get(ref)?.row;
+        if (row === undefined) throw new Error(`${ref} is not among the images of this build`);
+        return { path: row.rootfs_path, wasChecked: row.managed === 1 };
+      },
+      cache: this.#cache,
+      mayReuse: (_, step) => this.#mayReuse(step),
+      ...{
+        stageDir: this.#stageDir,
+        size,
+        network,
+        busybox: this.#busybox,
+        log: this.#log,
+        show,
+        note,
+        packageCache,
+      },
+      kernelVersion: this.#image.kernel_version,
+      signal: this.#operation.signal,
+    });
+    this.#builder = builder;
+    const rootfs = this.#staged('rootfs');
+    const start = await builder.begin(target, rootfs);
+    return async (signal) => {
+      const open = await builder.carryOn(target, start, rootfs, signal);
+      this.#open = open;
+      this.#facts = open.facts;
+      await packageCache.remove(open.sandbox);
+    };
+  }
+
+  #mayReuse(step: KeyedStep): boolean {
+    const { anew } = this.#options;
+    return anew === 'nothing' || (anew === 'packages' && !step.installs);
+  }
+
+  async #prepareWorkSeed({ signal }: StageContext): Promise<void> {
+    const [rootfs, workSeed] = [this.#staged('rootfs'), this.#staged('workSeed')];
+    if (this.#result !== null) {
+      await cloneWritten(this.#result.workSeed, workSeed, signal);
+      return;
+    }
+    if (this.#open === undefined) throw new Error('the builder comes before the work seed');
+    await makeWorkSeed(this.#open.sandbox, workSeed, signal);
+    await this.#builder?.close(this.#open, rootfs);
+    this.#kept = this.#open.kept;
+    // Beside the seeding of the other disk; its outcome is waited for before anything is published.
+    this.#checkedRootfs = repairAndPunch(rootfs, { signal });
+    this.#checkedRootfs.catch(() => {});
+  }
+
+  async #seedSsh({ signal }: StageContext): Promise<void> {
+    if (this.#key === null) throw new Error('the SSH key comes first');
+    this.#image.seeded_ssh_public_key_fingerprint = this.#key.fingerprint;
+    if (this.#result === null)
+      await seedAuthorizedKey(this.#staged('workSeed'), this.#key.publicKey, { signal });
+  }
+
+  async #writeMetadata({ note }: StageContext): Promise<void> {
+    if (this.#checkedRootfs !== undefined) {
+      const repair = await this.#checkedRootfs;
+      for (const line of repair.repaired) this.#log.write(`e2fsck: ${line}`);
+      tellRepair(repair, 'root filesystem', note);
+    }
+    const { steps, docker } = this.#options;
+    const { preset = 'none', presetPackages = [] } = this.#facts;
+    this.#image.packages_preset = preset;
+    const requested = steps.flatMap((step) => (step.kind === 'packages' ? step.names : []));
+    const digest = packagesDigest(presetPackages, requested, docker);
+    await writeFile(this.#staged('packages'), digest, { mode: 0o600 });
+    if (this.#result === null) await this.#keepResult(note);
+  }
+
+  /** Keeps what is about to be published, for a build that would repeat this one. */
+  async #keepResult(note: (message: string) => void): Promise<void> {
+    const { target, base } = this.#proposal;
+    const [key, stateKey] = [this.#resultKey(), lastKey(target)];
+    const parent = await this.#kept;
+    if (key === null || stateKey === null || this.#cache.limitBytes === 0) return;
+    const directory = join(this.#stageDir, 'result');
+    try {
+      await mkdir(directory);
+      for (const file of ['rootfs', 'workSeed'] as const) {
+        await shareFile(this.#staged(file), join(directory, ARTIFACT_FILES[file]));
+      }
+      const { title, inputs, beforeKey } = target.steps.at(-1) ?? { ...target, inputs: [], beforeKey: null };
+      const made = { kind: 'result', key, stateKey, beforeKey, parent, title, inputs } as const;
+      if (
+        (await this.#cache.keep({ ...made, facts: this.#facts, directory, base: base.row.rootfs_path })) !==
+        null
+      )
+        return;
+      note('the result is not kept: cache_limit leaves no room for it');
+    } catch (error) {
+      this.#operation.signal.throwIfAborted();
+      note(`the result is not kept: ${messageOf(error)}`);
+    }
+    await rm(directory, { recursive: true, force: true });
+  }
+
+  /** When all was taken from an earlier build. */
+  #cachedSteps(): StepOutcome[] {
+    const { target } = this.#proposal;
+    const stage = target.name ?? String(target.index);
+    return target.steps.map(({ title }) => ({ stage, title, cached: true, durationMs: 0 }));
+  }
+
+  async #abandon(): Promise<void> {
+    await this.#builder?.abandon();
+    await this.#checkedRootfs?.catch(() => {});
+  }
 }

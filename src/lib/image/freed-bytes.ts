@@ -1,72 +1,93 @@
 import { statSync } from 'node:fs';
 import type { ImageRow } from '../store/schema.ts';
-import { type Extent, extentsOf } from '../system/extents.ts';
+import { type Extent, extentsOf, lengthOf, lengthWithout } from '../system/extents.ts';
 import { footprintOf } from '../system/footprint.ts';
 import { bootSetOf, isMissing, pathsOf } from './artifacts.ts';
 
-/** Extents by the filesystem that they are on (st_dev). */
-type ByFilesystem = Map<number, Extent[]>;
-
 /**
  * What removing managed images would free, in bytes: what they share with one another counts once, what they share with
- * images that are kept not at all. With what else they may share extents nobody can say: files that were cloned by hand
- * from theirs count as if they were freed.
+ * images that are kept, or with other files, not at all. With what else they may share extents nobody can say: files that
+ * were cloned by hand from theirs count as if they were freed.
  */
 export async function freedBytes(
   doomed: readonly ImageRow[],
   kept: readonly ImageRow[],
-  signal?: AbortSignal,
+  otherFiles: readonly string[],
 ): Promise<number> {
-  const { bytes, extents } = await measure(doomed, signal);
-  const shared = onlyShared(extents);
-  const others = shared.size === 0 ? new Map() : onlyShared((await measure(kept, signal)).extents);
-  let freed = bytes;
-  for (const [filesystem, own] of extents) {
-    freed += total(own.filter((extent) => !extent.shared));
-    freed += lengthWithout(shared.get(filesystem) ?? [], others.get(filesystem) ?? []);
-  }
-  return freed;
+  return new FileExtents().bytesWithout(doomed.flatMap(filesOf), [...kept.flatMap(filesOf), ...otherFiles]);
 }
 
-/** Where the files of images lie; and in bytes what takes space nobody knows where. */
-async function measure(
+/** What the disks of each image have that no other one's have, in bytes; kept steps of builds are no images. */
+export async function ownBytes(
   images: readonly ImageRow[],
-  signal?: AbortSignal,
-): Promise<{ bytes: number; extents: ByFilesystem }> {
-  let bytes = 0;
-  const extents: ByFilesystem = new Map();
-  for (const path of images.flatMap((image) => pathsOf(bootSetOf(image)))) {
-    if (isMissing(path)) continue;
-    const stats = statSync(path);
-    const found = stats.isFile() ? await extentsOf(path, signal) : null;
-    if (found === null) bytes += (await footprintOf(path)).bytes;
-    else extents.set(stats.dev, [...(extents.get(stats.dev) ?? []), ...found]);
+  all: readonly ImageRow[],
+): Promise<Map<string, number>> {
+  const extents = new FileExtents();
+  const own = new Map<string, number>();
+  for (const image of images) {
+    const others = all.filter(({ id }) => id !== image.id);
+    own.set(image.id, await extents.bytesWithout(disksOf(image), others.flatMap(disksOf)));
   }
-  return { bytes, extents };
+  return own;
 }
 
-function onlyShared(extents: ByFilesystem): ByFilesystem {
-  const shared = [...extents].map(
-    ([filesystem, all]) => [filesystem, all.filter((extent) => extent.shared)] as const,
-  );
-  return new Map(shared.filter(([, all]) => all.length > 0));
+function filesOf(image: ImageRow): string[] {
+  return pathsOf(bootSetOf(image));
 }
 
-function total(extents: readonly Pick<Extent, 'start' | 'end'>[]): number {
-  return extents.reduce((sum, { start, end }) => sum + end - start, 0);
+function disksOf({ rootfs_path, work_seed_path }: ImageRow): string[] {
+  return work_seed_path === null ? [rootfs_path] : [rootfs_path, work_seed_path];
 }
 
-/** How much of some extents is in none of others. */
-function lengthWithout(extents: readonly Extent[], others: readonly Extent[]): number {
-  return total(merge([...extents, ...others])) - total(merge(others));
-}
+/** Where a file lies; or how many bytes it takes, nobody knows where. */
+type Lie = { filesystem: number; extents: readonly Extent[] } | { bytes: number };
 
-function merge(extents: readonly Extent[]): Pick<Extent, 'start' | 'end'>[] {
-  const merged: { start: number; end: number }[] = [];
-  for (const { start, end } of extents.toSorted((one, other) => one.start - other.start)) {
-    const last = merged.at(-1);
-    if (last && start <= last.end) last.end = Math.max(last.end, end);
-    else merged.push({ start, end });
+/** Where files lie, each looked at once. */
+class FileExtents {
+  readonly #known = new Map<string, Promise<Lie>>();
+
+  /** What some files take that they do not share with others, in bytes. */
+  async bytesWithout(files: readonly string[], others: readonly string[]): Promise<number> {
+    const own = await this.#lies(files);
+    const shared = sharedByFilesystem(own);
+    const elsewhere = shared.size === 0 ? shared : sharedByFilesystem(await this.#lies(others));
+    let bytes = 0;
+    for (const lie of own) {
+      bytes += 'bytes' in lie ? lie.bytes : lengthOf(lie.extents.filter((extent) => !extent.shared));
+    }
+    for (const [filesystem, extents] of shared) {
+      bytes += lengthWithout(extents, elsewhere.get(filesystem) ?? []);
+    }
+    return bytes;
   }
-  return merged;
+
+  async #lies(paths: readonly string[]): Promise<Lie[]> {
+    const lies: Lie[] = [];
+    for (const path of paths) {
+      if (isMissing(path)) continue;
+      const lie = this.#known.get(path) ?? lieOf(path);
+      this.#known.set(path, lie);
+      lies.push(await lie);
+    }
+    return lies;
+  }
+}
+
+async function lieOf(path: string): Promise<Lie> {
+  const stats = statSync(path);
+  const found = stats.isFile() ? await extentsOf(path) : null;
+  if (found === null) return { bytes: (await footprintOf(path)).bytes };
+  // A file that has another name shares all that it has with it, whatever the filesystem says of its extents.
+  const extents = stats.nlink > 1 ? found.map((extent) => ({ ...extent, shared: true })) : found;
+  return { filesystem: stats.dev, extents };
+}
+
+function sharedByFilesystem(lies: readonly Lie[]): Map<number, Extent[]> {
+  const shared = new Map<number, Extent[]>();
+  for (const lie of lies) {
+    if ('bytes' in lie) continue;
+    const extents = lie.extents.filter((extent) => extent.shared);
+    if (extents.length > 0) shared.set(lie.filesystem, [...(shared.get(lie.filesystem) ?? []), ...extents]);
+  }
+  return shared;
 }

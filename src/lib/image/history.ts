@@ -1,8 +1,8 @@
-import { vmNamesUsing } from '../store/images.ts';
+import { listImages, vmNamesUsing } from '../store/images.ts';
 import { operationThatMade } from '../store/operations.ts';
 import type { ImageRow } from '../store/schema.ts';
-import { ownBytes } from '../system/extents.ts';
 import type { Readings } from '../workspace.ts';
+import { ownBytes } from './freed-bytes.ts';
 import { generationsOf, isCurrent } from './generation.ts';
 import { type ImageJson, imageJson, sizeOf } from './listing.ts';
 
@@ -11,7 +11,7 @@ export type Generation = ImageJson & {
   current: boolean;
   /** What its disks take, in bytes; null where a file is missing. */
   allocated_bytes: number | null;
-  /** What they share with no other file, in bytes. */
+  /** What they have that no other image has, in bytes. */
   own_bytes: number | null;
   /** How long it took to make; null where the journal does not know any more. */
   duration_ms: number | null;
@@ -25,18 +25,18 @@ export type Generation = ImageJson & {
 export async function historyOf({ store }: Pick<Readings, 'store'>, name: string): Promise<Generation[]> {
   const generations = generationsOf(store, name);
   if (store === null) throw new Error('generations were found in no registry');
-  const described = generations.map(async (image): Promise<Generation> => {
+  const own = await ownBytes(generations, listImages(store));
+  return generations.map((image): Generation => {
     const allocated = allocatedBytes(image);
     return {
       ...imageJson(image),
       current: isCurrent(image),
       allocated_bytes: allocated,
-      own_bytes: allocated === null ? null : await ownBytesOf(image),
+      own_bytes: allocated === null ? null : (own.get(image.id) ?? null),
       duration_ms: durationOf(operationThatMade(store, image.id)),
       vms: vmNamesUsing(store, image.id),
     };
   });
-  return Promise.all(described);
 }
 
 function allocatedBytes({ rootfs_path, work_seed_path }: ImageRow): number | null {
@@ -45,10 +45,6 @@ function allocatedBytes({ rootfs_path, work_seed_path }: ImageRow): number | nul
     (sum, size) => (sum === null || size === null ? null : sum + size.allocated),
     0,
   );
-}
-
-async function ownBytesOf({ rootfs_path, work_seed_path }: ImageRow): Promise<number> {
-  return (await ownBytes(rootfs_path)) + (work_seed_path === null ? 0 : await ownBytes(work_seed_path));
 }
 
 function durationOf(

@@ -20,10 +20,11 @@ export function sizeOf(path: string): FileSize | null {
 }
 
 /** An image as `--json` prints it: the columns, with booleans for bits. */
-export type ImageJson = Omit<ImageRow, 'managed' | 'docker' | 'protected'> & {
+export type ImageJson = Omit<ImageRow, 'managed' | 'docker' | 'protected' | 'labels'> & {
   managed: boolean;
   docker: boolean;
   protected: boolean;
+  labels: Readonly<Record<string, string>>;
 };
 
 export function imageJson(image: ImageRow): ImageJson {
@@ -32,5 +33,11 @@ export function imageJson(image: ImageRow): ImageJson {
     managed: image.managed === 1,
     docker: image.docker === 1,
     protected: image.protected === 1,
+    labels: labelsOf(image),
   };
+}
+
+function labelsOf({ labels }: ImageRow): Record<string, string> {
+  const parsed: unknown = JSON.parse(labels);
+  return typeof parsed === 'object' && parsed !== null ? (parsed as Record<string, string>) : {};
 }

@@ -25,6 +25,7 @@ export function newImage(name: string): ImageRow {
     protected: 0,
     generation: 1,
     recipe_digest: null,
+    labels: '{}',
     created_at: now,
     updated_at: now,
   };

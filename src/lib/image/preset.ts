@@ -1,5 +1,5 @@
 import { PreflightError } from '../errors.ts';
-import type { BuildStep } from './build-step.ts';
+import type { ActingStep } from './build-step.ts';
 import { DEVELOPMENT_PACKAGES } from './packages.ts';
 import type { Provisioning } from './provision.ts';
 
@@ -9,7 +9,7 @@ export interface ChosenPreset {
   preset: Preset;
   /** What belongs to the preset, whether or not it was there already. */
   packages: readonly string[];
-  steps: BuildStep[];
+  steps: ActingStep[];
 }
 
 export interface Wishes {

@@ -5,7 +5,7 @@ import type { ProcessResult } from '../system/process.ts';
 import type { Sandbox, StepOptions } from '../system/sandbox.ts';
 import type { GuestBind } from '../system/sandbox-step.ts';
 import { formatDuration, oneLine, stripControl } from '../text.ts';
-import { type BuildStep, describeStep } from './build-step.ts';
+import type { ActingStep } from './build-step.ts';
 import { guestCopyCommand } from './guest-copy.ts';
 import type { PackageCache } from './package-cache.ts';
 import { DOCKER_COMMANDS, installCommands } from './packages.ts';
@@ -35,27 +35,21 @@ interface GuestCommand {
 }
 
 /**
- * Runs steps in a mounted rootfs, in order. Each one's command, output, status and duration go to the log.
+ * Carries out a step in a mounted rootfs. Command, output, status and duration go to the log.
  * @throws BangerError `step_failed` (exit 8) with the command, its status and its last lines
  */
-export async function runSteps(steps: readonly BuildStep[], context: Provisioning): Promise<void> {
-  const env: Record<string, string> = {};
-  for (const [index, step] of steps.entries()) {
-    if (step.kind === 'env') {
-      env[step.name] = step.value;
-      continue;
-    }
-    const title = `step ${index + 1}/${steps.length}: ${describeStep(step)}`;
-    for (const command of commandsOf(step, context)) {
-      await runCommand(title, { ...command, env: { ...env, ...command.env } }, context);
-    }
+export async function carryOutStep(
+  title: string,
+  step: ActingStep,
+  env: Readonly<Record<string, string>>,
+  context: Provisioning,
+): Promise<void> {
+  for (const command of commandsOf(step, context)) {
+    await runCommand(title, { ...command, env: { ...env, ...command.env } }, context);
   }
 }
 
-function commandsOf(
-  step: Exclude<BuildStep, { kind: 'env' }>,
-  { busybox, packageCache: { binds } }: Provisioning,
-): GuestCommand[] {
+function commandsOf(step: ActingStep, { busybox, packageCache: { binds } }: Provisioning): GuestCommand[] {
   /** apt works on many files, one program at a time: see StepOptions. */
   const withApt = (command: GuestCommand): GuestCommand => ({ ...command, binds, processors: 'one' });
   switch (step.kind) {

@@ -1,3 +1,4 @@
+import { filesOfCachedSteps } from '../cached-steps.ts';
 import { listImages, vmNamesUsing } from '../store/images.ts';
 import { reservationsOf } from '../store/reservations.ts';
 import type { ImageRow } from '../store/schema.ts';
@@ -32,7 +33,7 @@ export interface Pruned {
  * The earlier generations that nothing needs: not current, not protected, of no VM and no operation.
  * @throws BangerError `not_found` for a name that there is not
  */
-export async function planPrune({ store, config }: Readings, options: PruneOptions): Promise<Pruned> {
+export async function planPrune({ store, config, layout }: Readings, options: PruneOptions): Promise<Pruned> {
   const in_trash = !options.purge && config.trashDays > 0;
   if (store === null) return { images: [], freed_bytes: 0, in_trash };
   const { doomed, kept } = store.snapshot(() => {
@@ -41,7 +42,12 @@ export async function planPrune({ store, config }: Readings, options: PruneOptio
     return { doomed: chosen, kept: listImages(store).filter(({ id }) => !ids.has(id)) };
   });
   const managed = doomed.filter((image) => image.managed === 1);
-  return { images: doomed.map(imageJson), freed_bytes: await freedBytes(managed, kept), in_trash };
+  const otherFiles = filesOfCachedSteps(store, layout);
+  return {
+    images: doomed.map(imageJson),
+    freed_bytes: await freedBytes(managed, kept, otherFiles),
+    in_trash,
+  };
 }
 
 /** Removes what was planned, but for what somebody has begun to need since. */

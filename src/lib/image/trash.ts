@@ -1,3 +1,4 @@
+import { filesOfCachedSteps } from '../cached-steps.ts';
 import { BangerError } from '../errors.ts';
 import { shortId } from '../id.ts';
 import type { Layout } from '../layout.ts';
@@ -124,7 +125,7 @@ export async function planEmpty({ store, layout }: Readings, before: string): Pr
   const doomed = rows.map((row) => whereItIs(layout, JSON.parse(row.image) as ImageRow));
   return {
     images: rows.map(({ image_id: id, name }) => ({ id, name })),
-    freed_bytes: await freedBytes(doomed, listImages(store)),
+    freed_bytes: await freedBytes(doomed, listImages(store), filesOfCachedSteps(store, layout)),
   };
 }
 

@@ -2,9 +2,9 @@ import { sql } from './compiler.ts';
 import type { ImageRow } from './schema.ts';
 import type { Store } from './store.ts';
 
-/** The schema before this one had no generations. */
+/** The schema before this one had no labels. */
 function complete(row: ImageRow): ImageRow {
-  return { ...row, generation: row.generation ?? 1, recipe_digest: row.recipe_digest ?? null };
+  return { ...row, labels: row.labels ?? '{}' };
 }
 
 function completeAny(row: ImageRow | undefined): ImageRow | undefined {

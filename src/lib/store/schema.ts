@@ -31,6 +31,8 @@ export interface ImageRow {
   generation: number;
   /** SHA-256 in hex of all that its build was told; null where nobody asked for it, or it cannot be had. */
   recipe_digest: string | null;
+  /** Of its recipe (JSON: an object of strings). */
+  labels: string;
   created_at: Timestamp;
   updated_at: Timestamp;
 }
@@ -116,6 +118,46 @@ export interface ReservationRow {
   mode: 'exclusive' | 'shared';
 }
 
+/**
+ * A state of a build that is kept, so that it need not be built again. `steps/<id>/` has its files. `coming`: they are
+ * on their way there; `going`: they are being removed; either by a run.
+ */
+export interface CachedStepRow {
+  id: string;
+  /** SHA-256 in hex of all that it depends on; of two rows with the same key the newer counts. */
+  key: string;
+  /** The key of the step after which the root filesystem is as it is here: a result's is the last step's. */
+  state_key: string;
+  /** The key of the state that its step began from; null for a first step. */
+  before_key: string | null;
+  /** The step before it. */
+  parent_id: string | null;
+  /** `step`: a root filesystem after a step; `result`: a finished one with its work seed. */
+  kind: 'step' | 'result';
+  state: 'coming' | 'kept' | 'going';
+  run_id: string;
+  title: string;
+  /** What the key is made of, but for the parent's (JSON: names and digests). */
+  inputs: string;
+  /** What was found out on the way (JSON). */
+  facts: string;
+  /** What its files were when they were kept: nobody may have written to them. */
+  stamp: string;
+  /** What it takes on the disk beside what it shares with the step before it. */
+  bytes: number;
+  /** Of a first step: the root filesystem that it began from, and how much it shares with that, in bytes. */
+  base: string | null;
+  base_bytes: number;
+  created_at: Timestamp;
+  used_at: Timestamp;
+}
+
+/** A run that is not to lose a cached step just now. */
+export interface StepUseRow {
+  step_id: string;
+  run_id: string;
+}
+
 /** The one row (id 1) that arbitrates the lock. */
 export interface LockRow {
   id: 1;
@@ -132,5 +174,7 @@ export interface Schema {
   operations: OperationRow;
   operation_events: OperationEventRow;
   reservations: ReservationRow;
+  cached_steps: CachedStepRow;
+  step_uses: StepUseRow;
   lock: LockRow;
 }

@@ -2,12 +2,8 @@ import { sql } from './compiler.ts';
 import type { TrashRow } from './schema.ts';
 import type { Store } from './store.ts';
 
-/** The schema that brought the trash. */
-const SINCE = 2;
-
 /** What was deleted, the newest first. */
 export function listTrash(store: Store): TrashRow[] {
-  if (Number(store.pragma('user_version')) < SINCE) return [];
   return store.all(sql.selectFrom('trash').selectAll().orderBy('deleted_at', 'desc').orderBy('image_id'));
 }
 

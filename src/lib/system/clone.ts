@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type BigIntStats, chmodSync, constants } from 'node:fs';
-import { copyFile, lstat, open, stat } from 'node:fs/promises';
+import { copyFile, link, lstat, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errnoOf, PreflightError } from '../errors.ts';
@@ -31,6 +31,16 @@ export async function cloneFile(source: string, target: string, signal: AbortSig
   return outcome;
 }
 
+/** The same for a file that is ours, whose times may change though nothing is written to it any more. */
+export async function cloneWritten(
+  source: string,
+  target: string,
+  signal: AbortSignal,
+): Promise<CloneMethod> {
+  signal.throwIfAborted();
+  return copyOnce(source, target, signal);
+}
+
 async function copyOnce(source: string, target: string, signal: AbortSignal): Promise<CloneMethod> {
   const method = (await shareExtents(source, target)) ? 'reflink' : 'copy';
   if (method === 'copy') {
@@ -40,6 +50,11 @@ async function copyOnce(source: string, target: string, signal: AbortSignal): Pr
   }
   chmodSync(target, 0o600);
   return method;
+}
+
+/** A second name for what is in a file that nobody writes to any more: its extents where they can be shared, else itself. */
+export async function shareFile(source: string, target: string): Promise<void> {
+  if (!(await shareExtents(source, target))) await link(source, target);
 }
 
 /** How long a copy may go on before what it wrote is sent to the disk, in milliseconds. */

@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises';
 import { run } from './process.ts';
 
 /** A piece of a file on its filesystem, in bytes. */
@@ -8,9 +7,6 @@ export interface Extent {
   /** Other files have it, too; none of them need be known to us. */
   shared: boolean;
 }
-
-/** What st_blocks counts in (stat(3type)). */
-const SECTOR = 512;
 
 /** `   0:        0..    4095:      98304..    102399:   4096:             last,shared` (filefrag(8), with -b1 in bytes). */
 const LINE = /^\s*\d+:\s+\d+\.\.\s*\d+:\s+(\d+)\.\.\s*(\d+):\s+\d+:(?:\s+\d+:)?\s*(\S*)$/u;
@@ -34,9 +30,28 @@ export async function extentsOf(path: string, signal?: AbortSignal): Promise<Ext
   return exitCode === 0 ? extents : null;
 }
 
-/** What a file has for itself alone, in bytes: all that it takes where the filesystem cannot say. */
-export async function ownBytes(path: string, signal?: AbortSignal): Promise<number> {
-  const extents = await extentsOf(path, signal);
-  if (extents === null) return (await stat(path)).blocks * SECTOR;
-  return extents.filter(({ shared }) => !shared).reduce((sum, { start, end }) => sum + end - start, 0);
+/** Bytes of extents; those that overlap count once. */
+export function lengthOf(extents: readonly Range[]): number {
+  return total(merge(extents));
+}
+
+/** How much of some extents is in none of others, in bytes. */
+export function lengthWithout(extents: readonly Range[], others: readonly Range[]): number {
+  return lengthOf([...extents, ...others]) - lengthOf(others);
+}
+
+type Range = Pick<Extent, 'start' | 'end'>;
+
+function total(ranges: readonly Range[]): number {
+  return ranges.reduce((sum, { start, end }) => sum + end - start, 0);
+}
+
+function merge(ranges: readonly Range[]): Range[] {
+  const merged: Range[] = [];
+  for (const { start, end } of ranges.toSorted((one, other) => one.start - other.start)) {
+    const last = merged.at(-1);
+    if (last && start <= last.end) last.end = Math.max(last.end, end);
+    else merged.push({ start, end });
+  }
+  return merged;
 }

@@ -18,7 +18,7 @@ function describeSpace(path: string): string {
 
 function makeRoom(path: string): string {
   const look = `df -h ${shellWord(mountPointOf(path))}`;
-  return `make room: banger trash empty, or banger image delete --purge NAME (${look})`;
+  return `make room: banger cache prune, banger trash empty, or banger image delete --purge NAME (${look})`;
 }
 
 /** Why so much cannot be written to the filesystem of an existing path, or null where it can for all that is known. */

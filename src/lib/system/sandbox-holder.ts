@@ -72,10 +72,10 @@ esac
 `;
 
 /**
- * loop: the file is thrown away after a crash, so the journal need not wait for the disk; nodev, because the image's
+ * The file is thrown away after a crash, so the journal need not wait for the disk; nodev, because the image's
  * device nodes are the host's devices; errors, because an image may ask for a panic of the kernel (tune2fs(8), -e).
  */
-const LOOP_OPTIONS = 'loop,nodev,noatime,barrier=0,errors=remount-ro';
+export const LOOP_MOUNT_OPTIONS = 'nodev,noatime,barrier=0,errors=remount-ro';
 /**
  * How fuse2fs(1) mounts:
  *
@@ -108,7 +108,7 @@ export async function startHolder(options: HolderOptions): Promise<Holder> {
   signal.throwIfAborted();
   const users = process.geteuid?.() === 0 ? [] : ['--map-auto', '--map-root-user'];
   const mountOptions = {
-    loop: LOOP_OPTIONS,
+    loop: `loop,${LOOP_MOUNT_OPTIONS}`,
     fuse: FUSE_OPTIONS,
     memory: `${MEMORY_OPTIONS}${options.sizeBytes ?? 0}`,
   }[kind];

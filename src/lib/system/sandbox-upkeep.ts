@@ -84,7 +84,10 @@ done
 dd if=/dev/null of=.banger-flush conv=fsync status=none && rm .banger-flush
 `;
 
-async function flush(entry: Entry, { image, mountpoint }: UpkeepOptions): Promise<void> {
+export async function flush(
+  entry: Entry,
+  { image, mountpoint }: Pick<UpkeepOptions, 'image' | 'mountpoint'>,
+): Promise<void> {
   await entry.runTool('/bin/sh', ['-c', FLUSH_SCRIPT, 'sh', mountpoint, ...someFiles(image, CANDIDATES)]);
 }
 

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BangerError, PreflightError } from '../errors.ts';
+import type { CloneMethod } from './clone.ts';
 import type { ProcessResult, RunOptions } from './process.ts';
 import { requireRoom } from './room.ts';
+import { copyImage } from './sandbox-copy.ts';
 import { enterHolder } from './sandbox-entry.ts';
 import { type Holder, type MountKind, startHolder } from './sandbox-holder.ts';
 import { LimitNotes } from './sandbox-limits.ts';
@@ -46,6 +48,11 @@ export interface Sandbox {
   run(argv: readonly string[], options?: StepOptions): Promise<ProcessResult>;
   /** Runs a tool of the host where the image is mounted and ids are mapped. Throws as `run` of process.ts does. */
   runTool(file: string, args: readonly string[], options?: RunOptions): Promise<ProcessResult>;
+  /**
+   * Copies the image as it stands between two steps, sharing extents where that can be: a whole filesystem, as if it had
+   * been unmounted.
+   */
+  copyTo(target: string): Promise<CloneMethod>;
   /**
    * Unmounts, waits until everything is in the image file, and ends the namespaces.
    * @throws BangerError `tool_failed` when unmounting or writing out failed.
@@ -126,6 +133,17 @@ function makeSandbox(
       requireMounted();
       toolsRan = true;
       return entry.runTool(file, args, toolOptions);
+    },
+    async copyTo(target) {
+      requireMounted();
+      try {
+        return await copyImage({ kind, image, mountpoint, signal }, entry, target);
+      } catch (error) {
+        requireMounted();
+        signal.throwIfAborted();
+        requireRoom(target);
+        throw error;
+      }
     },
     async close() {
       requireMounted();

@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { describe, expect } from 'vitest';
+import { listCachedSteps } from '../../../src/lib/store/cached-steps.ts';
 import { imageByName, listImages } from '../../../src/lib/store/images.ts';
 import { isRunAlive } from '../../../src/lib/store/liveness.ts';
 import { migrate } from '../../../src/lib/store/migrate.ts';
@@ -23,6 +24,9 @@ const LATER = {
     INSERT INTO images SELECT id, name, 'rebuilt' FROM images_new;
     DROP TABLE images_new;`,
 };
+
+/** What the version after this one may bring. */
+const NEXT = { ...migrations, '9999_later': 'ALTER TABLE images ADD COLUMN note TEXT' };
 
 const ROWS = `
 INSERT INTO images (id, name, managed, rootfs_path, kernel_path, created_at, updated_at)
@@ -122,7 +126,7 @@ describe('a run that is alive', () => {
     const holder = state.start('hold-lock', ['10000', 'banger image build slow']);
     await holder.said(/^held/u);
     const attempt = (): void =>
-      migrated(state, LATER, (id?: string) => isRunAlive(state.layout.liveDir, id ?? ''));
+      migrated(state, NEXT, (id?: string) => isRunAlive(state.layout.liveDir, id ?? ''));
     expect(attempt).toThrow(
       expect.objectContaining({
         code: 'busy',
@@ -135,7 +139,7 @@ describe('a run that is alive', () => {
     holder.kill('SIGKILL');
     await holder.ended;
     attempt();
-    expect(read(state.layout.database, 'PRAGMA user_version')).toBe(3);
+    expect(read(state.layout.database, 'PRAGMA user_version')).toBe(SCHEMA_VERSION + 1);
   });
 });
 
@@ -151,18 +155,27 @@ test('several programs that bring it up to date at once do so once', async ({ st
   expect(read(`${state.layout.database}.v1`, 'SELECT name FROM images')).toBe('kept');
 });
 
-describe('a registry of the first schema', () => {
-  test('is read as it is, and brought up to date by the first command that changes something', async ({
-    state,
-  }) => {
-    await makeFirst(state);
-    const reader = openForReading(state.layout);
-    expect(reader && listImages(reader)).toMatchObject([{ name: 'kept', generation: 1 }]);
-    reader?.close();
-    expect(read(state.layout.database, 'PRAGMA user_version')).toBe(1);
+/** A registry of an earlier schema, with one image and a VM of it, closed. */
+async function makeEarlier(state: State, version: number): Promise<void> {
+  await makeFirst(state);
+  migrated(state, Object.fromEntries(Object.entries(migrations).slice(0, version)));
+}
 
+test('a registry of the schema before is read as it is', async ({ state }) => {
+  await makeEarlier(state, SCHEMA_VERSION - 1);
+  const reader = openForReading(state.layout);
+  expect(reader && listImages(reader)).toMatchObject([{ name: 'kept', generation: 1, labels: '{}' }]);
+  expect(reader && listCachedSteps(reader)).toEqual([]);
+  reader?.close();
+  expect(read(state.layout.database, 'PRAGMA user_version')).toBe(SCHEMA_VERSION - 1);
+});
+
+test.for(Object.keys(migrations).map((_, index) => index + 1))(
+  'a registry of schema %i is brought up to date by the first command that changes something',
+  async (version, { state }) => {
+    await makeEarlier(state, version);
     const store = await openForWriting(state.layout, () => false);
-    expect(imageByName(store, 'kept')).toMatchObject({ id: 'i', generation: 1 });
+    expect(imageByName(store, 'kept')).toMatchObject({ id: 'i', generation: 1, labels: '{}' });
     store.close();
     const { database } = state.layout;
     expect(read(database, 'PRAGMA user_version')).toBe(Object.keys(migrations).length);
@@ -172,5 +185,5 @@ describe('a registry of the first schema', () => {
     expect(() => state.sql(orphan)).toThrow(/FOREIGN KEY/u);
     state.sql("DELETE FROM operations WHERE id = 'o'");
     expect(read(database, 'SELECT count(*) FROM operation_events')).toBe(0);
-  });
-});
+  },
+);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseSize } from '../../../src/lib/image/size.ts';
+import { parseSize } from '../../src/lib/size.ts';
 
 const MIB = 2 ** 20;
 

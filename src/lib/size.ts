@@ -1,5 +1,5 @@
-import { BangerError } from '../errors.ts';
-import { oneLine } from '../text.ts';
+import { BangerError } from './errors.ts';
+import { oneLine } from './text.ts';
 
 /** Powers of 1024 by suffix (IEC 80000-13), as dd, truncate and podman take them. */
 const FACTORS: Readonly<Record<string, number>> = { K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };

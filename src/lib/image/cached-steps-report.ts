@@ -1,0 +1,57 @@
+import { shortId } from '../id.ts';
+import { formatTable } from '../table.ts';
+import { formatAge, formatBytes, oneLine } from '../text.ts';
+import type { CachedStepJson, CacheListing, CachePruned, ShownStep } from './cached-steps.ts';
+
+/** How much of a step is shown, in characters. */
+const TITLE_WIDTH = 60;
+
+/** The table of `cache list`, and below it what all take together. */
+export function cacheTable({ steps, total_bytes, limit_bytes }: CacheListing): string {
+  const total = `${formatBytes(total_bytes)} of ${formatBytes(limit_bytes)}`;
+  return `${stepTable(steps)}${steps.length === 0 ? '' : `${total}\n`}`;
+}
+
+function stepTable(steps: readonly CachedStepJson[]): string {
+  return formatTable(
+    ['ID', 'SIZE', 'MADE', 'USED', 'STEP'],
+    steps.map(({ id, bytes, created_at, used_at, kind, title }) => [
+      shortId(id),
+      formatBytes(bytes),
+      formatAge(created_at),
+      formatAge(used_at),
+      `${oneLine(title).slice(0, TITLE_WIDTH)}${kind === 'result' ? ' (finished)' : ''}`,
+    ]),
+  );
+}
+
+/** What `cache show` prints. */
+export function shownStepReport(step: ShownStep): string {
+  const { id, key, kind, title, bytes, in_use, created_at, used_at, inputs, before } = step;
+  const fields = [
+    ['id', id],
+    ['step', oneLine(title)],
+    [
+      'holds',
+      kind === 'result' ? 'a finished root filesystem and its work seed' : 'the root filesystem after it',
+    ],
+    ['size', `${formatBytes(bytes)} beside what it shares`],
+    ['made', formatAge(created_at)],
+    ['used', `${formatAge(used_at)}${in_use ? ', and just now' : ''}`],
+    ['key', key],
+    ...inputs.map(({ name, digest }) => [oneLine(name), digest]),
+  ];
+  const width = Math.max(...fields.map(([name = '']) => name.length));
+  const lines = fields.map(([name = '', value = '']) => `${name.padEnd(width)}  ${value}\n`).join('');
+  return before.length === 0 ? lines : `${lines}\nafter:\n${stepTable(before)}`;
+}
+
+/** What `cache prune` prints: a line for each step, and what they free together. */
+export function cachePruneReport({ steps, freed_bytes, left_bytes }: CachePruned, verb: string): string {
+  if (steps.length === 0) return `nothing to remove; ${formatBytes(left_bytes)} are kept\n`;
+  const lines = steps.map(
+    ({ id, title }) => `${verb} ${shortId(id)}  ${oneLine(title).slice(0, TITLE_WIDTH)}`,
+  );
+  const sum = `${formatBytes(freed_bytes)} in all, ${formatBytes(left_bytes)} left`;
+  return [...lines, sum].map((line) => `${line}\n`).join('');
+}

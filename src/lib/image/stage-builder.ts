@@ -1,0 +1,331 @@
+import { link, mkdir, rm, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { BuildLog } from '../build-log.ts';
+import { messageOf } from '../errors.ts';
+import { ARTIFACT_FILES } from '../layout.ts';
+import type { Origin } from '../recipe/recipe.ts';
+import { type CloneMethod, cloneFile, cloneWritten } from '../system/clone.ts';
+import { growExt4, type Repair } from '../system/ext4.ts';
+import { openSandbox, type Sandbox } from '../system/sandbox.ts';
+import { describeClone } from './artifacts.ts';
+import type { KeyedStage, KeyedStep } from './build-program.ts';
+import type { PackageCache } from './package-cache.ts';
+import { makeSound, tellRepair } from './sound-copy.ts';
+import type { CachedFacts, CachedStep, StepCache } from './step-cache.ts';
+import { explainMiss, type StepOutcome } from './step-outcome.ts';
+
+/** A root filesystem that a stage begins from, or takes files from. */
+export interface BaseDisk {
+  path: string;
+  /** It was checked whole when it was published, and nobody writes to it. */
+  wasChecked: boolean;
+}
+
+export interface StageBuilderOptions {
+  stages: readonly KeyedStage[];
+  /** The root filesystem of an image of ours, by what the recipe calls it. */
+  baseOf(ref: string): BaseDisk;
+  cache: StepCache;
+  /** Whether a step that is kept may be taken for what it would do. */
+  mayReuse(stage: KeyedStage, step: KeyedStep): boolean;
+  /** On the filesystem of the state directory. */
+  stageDir: string;
+  /** Bytes that root filesystems are grown to. */
+  size: number | undefined;
+  network: 'host' | 'none';
+  busybox: string;
+  kernelVersion: string | null;
+  log: BuildLog;
+  packageCache: PackageCache;
+  show(line: string): void;
+  note(message: string): void;
+  signal: AbortSignal;
+}
+
+/** A stage's root filesystem, mounted, as its last step left it. */
+export interface OpenStage {
+  sandbox: Sandbox;
+  facts: CachedFacts;
+  /** Settles when all that is to be kept is; the last of it. */
+  kept: Promise<CachedStep | null>;
+}
+
+/** Where a stage is taken up. */
+interface Start {
+  /** How many of its steps need not be carried out. */
+  done: number;
+  /** The state after them, if it is kept. */
+  kept: CachedStep | null;
+}
+
+/** Carries out the stages of a build, of each no more than has not been kept of an earlier one. */
+export class StageBuilder {
+  readonly #options: StageBuilderOptions;
+  readonly #outcomes = new Map<KeyedStep, StepOutcome>();
+  readonly #finished = new Map<string, Promise<string>>();
+  readonly #sandboxes = new Set<Sandbox>();
+  readonly #keeping = new Set<Promise<unknown>>();
+  /** How long the last full copy took, in milliseconds; null where extents are shared. */
+  #copyMs: number | null = null;
+  #count = 0;
+
+  constructor(options: StageBuilderOptions) {
+    this.#options = options;
+  }
+
+  /** What became of each step that was looked at, in their order. */
+  get outcomes(): StepOutcome[] {
+    const steps = this.#options.stages.flatMap((stage) => stage.steps);
+    return steps.flatMap((step) => this.#outcomes.get(step) ?? []);
+  }
+
+  /** Where the target is taken up, without doing anything yet: the image that it begins from, or what is kept. */
+  async begin(stage: KeyedStage, rootfs: string): Promise<Start> {
+    const start = this.#find(stage);
+    for (const step of stage.steps.slice(0, start.done)) this.#tellCached(stage, step);
+    await this.#copyStart(stage, start, rootfs);
+    return start;
+  }
+
+  /** Carries out what is left of a stage on the copy that `begin` made, and leaves it mounted. */
+  async carryOn(
+    stage: KeyedStage,
+    { done, kept }: Start,
+    rootfs: string,
+    signal: AbortSignal,
+  ): Promise<OpenStage> {
+    const { cache, log, network } = this.#options;
+    if (kept === null) await this.#prepareBase(stage, rootfs, signal);
+    const mountpoint = mountpointOf(rootfs);
+    await mkdir(mountpoint);
+    const onLine = (line: string): void => log.write(line);
+    const sandbox = await openSandbox({ image: rootfs, mountpoint, network, signal, onLine });
+    this.#sandboxes.add(sandbox);
+    const open: OpenStage = {
+      sandbox,
+      facts: kept?.facts ?? {},
+      // What begins from another stage shares extents with that one's last state.
+      kept: Promise.resolve(kept ?? (stage.from.kind === 'stage' ? cache.peek(stage.startKey) : null)),
+    };
+    let unkeptMs = 0;
+    let reason = this.#explain(stage, done);
+    for (const [index, step] of [...stage.steps.entries()].slice(done)) {
+      const startedAt = performance.now();
+      open.facts = { ...open.facts, ...(await this.#carryOut(step, sandbox, signal)) };
+      const durationMs = performance.now() - startedAt;
+      this.#tell(stage, step, { cached: false, reason, durationMs });
+      reason = 'a step before it ran';
+      unkeptMs += durationMs;
+      const isLast = index === stage.steps.length - 1;
+      if (step.key === null || !this.#isWorthKeeping(unkeptMs, isLast)) continue;
+      if (await this.#keep(stage, { ...step, key: step.key }, open)) unkeptMs = 0;
+    }
+    return open;
+  }
+
+  /** Unmounts what `carryOn` left mounted. */
+  async close({ sandbox }: OpenStage, rootfs: string): Promise<void> {
+    await sandbox.close();
+    this.#sandboxes.delete(sandbox);
+    await rmdir(mountpointOf(rootfs));
+  }
+
+  /** After an error: ends what is mounted; what is on its way into the cache still gets there. */
+  async abandon(): Promise<void> {
+    for (const sandbox of this.#sandboxes) await sandbox.abandon();
+    await Promise.all(this.#keeping);
+  }
+
+  /** The root filesystem that a stage ends with, or an image has, for others to read. */
+  rootfsOf(origin: Origin): Promise<string> {
+    const name = origin.kind === 'image' ? `image ${origin.ref}` : `stage ${origin.index}`;
+    const finished = this.#finished.get(name) ?? this.#finish(origin);
+    this.#finished.set(name, finished);
+    return finished;
+  }
+
+  async #finish(origin: Origin): Promise<string> {
+    const { baseOf, stages, signal } = this.#options;
+    const path = this.#newPath();
+    if (origin.kind === 'image') {
+      const { path: source, wasChecked } = baseOf(origin.ref);
+      if (wasChecked) return source;
+      await cloneFile(source, path, signal);
+      await makeSound({ copy: path, source, wasChecked, signal });
+      return path;
+    }
+    const stage = stages.find(({ index }) => index === origin.index);
+    if (stage === undefined) throw new Error(`there is no stage ${origin.index}`);
+    const { done, kept } = this.#find(stage);
+    if (kept !== null && done === stage.steps.length && this.#options.cache.claim(kept)) {
+      for (const step of stage.steps) this.#tellCached(stage, step);
+      // Nobody writes to either; the cache may drop its name.
+      await link(kept.rootfs, path);
+      return path;
+    }
+    const start = await this.begin(stage, path);
+    const open = await this.carryOn(stage, start, path, this.#options.signal);
+    await this.close(open, path);
+    await open.kept;
+    return path;
+  }
+
+  /** The last step after which the state is kept, and may be taken. */
+  #find(stage: KeyedStage): Start {
+    const { cache, mayReuse } = this.#options;
+    const refused = stage.steps.findIndex((step) => !mayReuse(stage, step));
+    const usable = refused === -1 ? stage.steps : stage.steps.slice(0, refused);
+    for (let done = usable.length; done > 0; done -= 1) {
+      const kept = cache.peek(usable[done - 1]?.key ?? null);
+      if (kept !== null) return { done, kept };
+    }
+    return { done: 0, kept: null };
+  }
+
+  async #copyStart(stage: KeyedStage, start: Start, target: string): Promise<void> {
+    const { cache, log, note, signal, baseOf } = this.#options;
+    const { kept, done } = start;
+    if (kept !== null) {
+      if (cache.claim(kept)) {
+        const startedAt = performance.now();
+        this.#tookToCopy(await cloneWritten(kept.rootfs, target, signal), startedAt);
+        log.write(`${stage.title}: ${done} of ${stage.steps.length} steps are kept of an earlier build`);
+        return;
+      }
+      Object.assign(start, { done: 0, kept: null });
+      for (const step of stage.steps.slice(0, done)) this.#outcomes.delete(step);
+    }
+    const startedAt = performance.now();
+    let method: CloneMethod;
+    if (stage.from.kind === 'stage') {
+      method = await cloneWritten(await this.rootfsOf(stage.from), target, signal);
+    } else if (stage.from.kind === 'image') {
+      method = await cloneFile(baseOf(stage.from.ref).path, target, signal);
+    } else throw new Error('nothing to begin from');
+    this.#tookToCopy(method, startedAt);
+    log.write(`rootfs ${describeClone(method)}`);
+    note(describeClone(method));
+  }
+
+  /** A step would write into a damaged one wherever it says that there is room. */
+  async #prepareBase({ from }: KeyedStage, rootfs: string, signal: AbortSignal): Promise<void> {
+    const { baseOf, size } = this.#options;
+    if (from.kind !== 'image') return;
+    const { path, wasChecked } = baseOf(from.ref);
+    this.#tellRepair(await makeSound({ copy: rootfs, source: path, wasChecked, signal }));
+    if (size !== undefined) this.#tellRepair(await growExt4(rootfs, size, { signal }));
+  }
+
+  #tellRepair(repair: Repair): void {
+    for (const line of repair.repaired) this.#options.log.write(`e2fsck: ${line}`);
+    tellRepair(repair, 'root filesystem', this.#options.note);
+  }
+
+  #carryOut(step: KeyedStep, sandbox: Sandbox, signal: AbortSignal): Promise<CachedFacts | undefined> {
+    const { log, show, note, busybox, packageCache, stageDir, kernelVersion } = this.#options;
+    return step.carryOut({
+      ...{ sandbox, log, show, note, signal, busybox, packageCache, kernelVersion },
+      scratchDir: stageDir,
+      rootfsOf: (origin) => this.rootfsOf(origin),
+    });
+  }
+
+  #tookToCopy(method: CloneMethod, startedAt: number): void {
+    this.#copyMs = method === 'copy' ? performance.now() - startedAt : null;
+  }
+
+  /** Where a state has to be copied in full, only after what took longer; the last one is part of the result. */
+  #isWorthKeeping(unkeptMs: number, isLast: boolean): boolean {
+    if (this.#options.cache.limitBytes === 0) return false;
+    return this.#copyMs === null || (!isLast && unkeptMs >= this.#copyMs);
+  }
+
+  /** Copies the state after a step, and has it kept beside the next step. False when it could not be copied. */
+  async #keep(stage: KeyedStage, step: KeyedStep & { key: string }, open: OpenStage): Promise<boolean> {
+    const { cache, signal } = this.#options;
+    const directory = this.#newPath();
+    try {
+      await mkdir(directory);
+      const startedAt = performance.now();
+      this.#tookToCopy(await open.sandbox.copyTo(join(directory, ARTIFACT_FILES.rootfs)), startedAt);
+    } catch (error) {
+      signal.throwIfAborted();
+      await this.#giveUp(step, directory, error);
+      return false;
+    }
+    const { facts, kept: before } = open;
+    const keep = async (): Promise<CachedStep | null> => {
+      const parent = await before;
+      try {
+        const { key, beforeKey, title, inputs } = step;
+        const base = this.#baseOf(stage);
+        const draft = {
+          kind: 'step',
+          key,
+          stateKey: key,
+          beforeKey,
+          parent,
+          title,
+          inputs,
+          facts,
+          directory,
+          base,
+        } as const;
+        const kept = await cache.keep(draft);
+        if (kept === null)
+          this.#say(`the state after '${title}' is not kept: cache_limit leaves no room for it`);
+        return kept ?? parent;
+      } catch (error) {
+        await this.#giveUp(step, directory, error);
+        return parent;
+      }
+    };
+    open.kept = keep();
+    this.#keeping.add(open.kept);
+    return true;
+  }
+
+  async #giveUp({ title }: KeyedStep, directory: string, error: unknown): Promise<void> {
+    this.#say(`the state after '${title}' is not kept: ${messageOf(error)}`);
+    await rm(directory, { recursive: true, force: true });
+  }
+
+  #say(message: string): void {
+    this.#options.log.write(message);
+    this.#options.note(message);
+  }
+
+  /** What a stage's first state was made from. */
+  #baseOf({ from }: KeyedStage): string {
+    const { stages, baseOf } = this.#options;
+    if (from.kind === 'image') return baseOf(from.ref).path;
+    const below = from.kind === 'stage' ? stages.find(({ index }) => index === from.index) : undefined;
+    if (below === undefined) throw new Error('nothing to begin from');
+    return this.#baseOf(below);
+  }
+
+  #explain(stage: KeyedStage, done: number): string {
+    const step = stage.steps[done];
+    if (step === undefined) return '';
+    if (!this.#options.mayReuse(stage, step)) return 'the cache was not asked';
+    return explainMiss(step, this.#options.cache.stepsAfter(step.beforeKey));
+  }
+
+  #tell(stage: KeyedStage, step: KeyedStep, rest: Omit<StepOutcome, 'stage' | 'title'>): void {
+    this.#outcomes.set(step, { stage: stage.name ?? String(stage.index), title: step.title, ...rest });
+  }
+
+  #tellCached(stage: KeyedStage, step: KeyedStep): void {
+    this.#tell(stage, step, { cached: true, durationMs: 0 });
+  }
+
+  #newPath(): string {
+    this.#count += 1;
+    return join(this.#options.stageDir, `stage-${this.#count}`);
+  }
+}
+
+/** Outside of what is published; the sandbox wants an empty directory. */
+function mountpointOf(rootfs: string): string {
+  return `${rootfs}.mnt`;
+}
