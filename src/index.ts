@@ -11,6 +11,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<{ default: CommandC
   'image:bootstrap': () => import('./commands/image/bootstrap.ts'),
   'image:build': () => import('./commands/image/build.ts'),
   'image:delete': () => import('./commands/image/delete.ts'),
+  'image:diff': () => import('./commands/image/diff.ts'),
   'image:history': () => import('./commands/image/history.ts'),
   'image:list': () => import('./commands/image/list.ts'),
   'image:promote': () => import('./commands/image/promote.ts'),

@@ -27,6 +27,8 @@ export interface Completion {
 
 export type NamesOf = (named: Named) => string[];
 
+/** Arguments that are images. */
+const IMAGES = ['image', 'from', 'to'];
 const NOTHING: Completion = { words: [], files: 'none' };
 
 /**
@@ -128,7 +130,7 @@ function argumentAt(
   const known = Object.values(args);
   const arg = known[index] ?? (strict === false ? known.at(-1) : undefined);
   if (arg?.options !== undefined) return startingWith(arg.options, current);
-  if (arg?.name === 'image') return startingWith(namesOf('images'), current);
+  if (arg !== undefined && IMAGES.includes(arg.name)) return startingWith(namesOf('images'), current);
   if (arg?.name === 'vm') return startingWith(namesOf('vms'), current);
   if (arg?.name === 'operation') return startingWith(namesOf('operations'), current);
   return NOTHING;

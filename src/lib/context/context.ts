@@ -5,8 +5,9 @@ import { oneLine } from '../text.ts';
 import { type ContextDigest, digestEntries } from './digest.ts';
 import type { ContextEntry } from './entry.ts';
 import { NOTHING_IGNORED, readIgnoreFile } from './ignore-file.ts';
-import { PatternList, parsePattern } from './patterns.ts';
-import { Reading } from './reading.ts';
+import { cleanPath, PatternList, parsePattern } from './patterns.ts';
+import { locate } from './place.ts';
+import { changedWhileRead, Reading } from './reading.ts';
 import { RememberedDigests } from './remembered.ts';
 import { selectSources } from './selection.ts';
 
@@ -27,6 +28,8 @@ export interface SelectOptions {
   exclude?: readonly string[];
   /** Of `--chown`; root without it. */
   owner?: string;
+  /** Of `--parents`: whether what is copied keeps its path from the context, or from where `/./` stands in its source. */
+  parents?: boolean;
 }
 
 /** What one COPY or ADD takes from a context. */
@@ -52,6 +55,20 @@ export interface Context {
    * @throws BangerError `usage` for a bad pattern
    */
   resolve(sources: readonly string[], options?: SelectOptions): Promise<ContextSelection>;
+  /**
+   * What one path names, which is no pattern: all in it that `.dockerignore` does not leave out.
+   * @throws PreflightError as `resolve` does
+   */
+  select(path: string): Promise<ContextPlace>;
+}
+
+/** A file or directory of a context. */
+export interface ContextPlace extends ContextSelection {
+  /** Where it is on this machine, symbolic links followed inside the context. */
+  readonly path: string;
+  readonly isDirectory: boolean;
+  /** Whether nothing in it is left out, so that it may be seen as it is. */
+  readonly isWhole: boolean;
 }
 
 /**
@@ -67,23 +84,43 @@ export function openContext({
   const root = findRoot(directory);
   const ignoreFile = ignores ? readIgnoreFile(root, recipePath) : NOTHING_IGNORED;
   const remembered = new RememberedDigests(cacheDir, root);
-  return {
+  const context: Context = {
     root,
     ignorePath: ignoreFile.path,
-    async resolve(sources, { exclude = [], owner = '0:0' } = {}) {
+    async resolve(sources, { exclude = [], owner = '0:0', parents = false } = {}) {
       const patterns = exclude.map((text, index) => parsePattern(text, index + 1));
       const ground = {
         root,
         ignoreFile,
         exclude: new PatternList(patterns.filter((pattern) => pattern !== null)),
       };
-      const entries = await selectSources(sources, ground, new Reading(signal));
+      const entries = await selectSources(sources, ground, new Reading(signal), parents);
       return {
         entries,
         digest: () => digestEntries(entries, owner, { remembered, reading: new Reading(signal) }),
       };
     },
+    async select(path) {
+      const source = path.replace(/[\\*?[]/gu, '\\$&');
+      const selection = await context.resolve([source]);
+      const place = locate(root, cleanPath(path));
+      // It was there a moment before.
+      if (place === null) throw changedWhileRead(path);
+      const isDirectory = place.stats.isDirectory();
+      const everything = { root, ignoreFile: NOTHING_IGNORED, exclude: new PatternList([]) };
+      const isWhole =
+        !isDirectory ||
+        ignoreFile.path === null ||
+        (await selectSources([source], everything, new Reading(signal))).length === selection.entries.length;
+      return {
+        ...selection,
+        path: place.path === '' ? root : `${root}/${place.path}`,
+        isDirectory,
+        isWhole,
+      };
+    },
   };
+  return context;
 }
 
 function findRoot(directory: string): string {

@@ -56,13 +56,21 @@ export class ContextEntry {
     this.#source = place.source;
   }
 
-  /** A source itself. A directory is given no name: what is in it is copied, it is not. */
+  /**
+   * A source itself. A directory is given no name: what is in it is copied, it is not. Where paths are kept, each has its
+   * path for a name.
+   */
   static ofSource(source: string, name: string, options: EntryOptions): ContextEntry {
     return new ContextEntry({ parent: null, name, source }, options);
   }
 
   within(name: string, options: EntryOptions): ContextEntry {
     return new ContextEntry({ parent: this, name, source: null }, options);
+  }
+
+  /** Whether it is a source itself, or a directory above one that is kept. */
+  get isSource(): boolean {
+    return this.#parent === null;
   }
 
   /** Below the place that it is copied to; empty for a directory that is a source itself. */

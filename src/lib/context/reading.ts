@@ -1,9 +1,7 @@
-import { setImmediate } from 'node:timers/promises';
 import { errnoOf, FaultList, PreflightError } from '../errors.ts';
 import { oneLine } from '../text.ts';
+import { Turn } from '../turn.ts';
 
-/** How long work may go on before signals and timers have their turn, in milliseconds. */
-const TURN_MS = 20;
 /** More faults than this help nobody. */
 const ENOUGH_FAULTS = 20;
 /** Of a name that was there a moment before; EINVAL is a link that is none now (readlink(2)). */
@@ -14,25 +12,21 @@ const VANISHED = ['ENOENT', 'ENOTDIR', 'EINVAL'];
  * and tells at its end of everything that was in its way.
  */
 export class Reading {
-  readonly #signal: AbortSignal;
+  readonly #turn: Turn;
   readonly #faults = new FaultList();
-  #begun = Date.now();
 
   constructor(signal: AbortSignal) {
-    signal.throwIfAborted();
-    this.#signal = signal;
+    this.#turn = new Turn(signal);
   }
 
   /** Whether it is time for a rest. */
   get isTired(): boolean {
-    return Date.now() - this.#begun >= TURN_MS;
+    return this.#turn.isOver;
   }
 
   /** @throws the reason of the signal once it is aborted */
-  async rest(): Promise<void> {
-    await setImmediate();
-    this.#signal.throwIfAborted();
-    this.#begun = Date.now();
+  rest(): Promise<void> {
+    return this.#turn.rest();
   }
 
   /** What system calls say about something that is there; null, and a fault, when they fail. */

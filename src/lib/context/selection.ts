@@ -1,9 +1,10 @@
 import { posix } from 'node:path';
+import { BangerError } from '../errors.ts';
 import { oneLine } from '../text.ts';
 import { ContextEntry } from './entry.ts';
 import type { IgnoreFile } from './ignore-file.ts';
 import { missingSource } from './missing.ts';
-import type { PatternList } from './patterns.ts';
+import { cleanPath, type PatternList } from './patterns.ts';
 import { locate, type Place } from './place.ts';
 import type { Reading } from './reading.ts';
 import { type Expanded, expandSource } from './source.ts';
@@ -26,12 +27,14 @@ export async function selectSources(
   sources: readonly string[],
   ground: Ground,
   reading: Reading,
+  parents = false,
 ): Promise<ContextEntry[]> {
   const selected: ContextEntry[] = [];
   for (const source of sources) {
     const before = reading.faultCount;
     const expanded = await expandSource(source, ground.root, ground.ignoreFile.patterns, reading);
-    const { entries, isFiltered } = await selectExpanded(expanded, ground, reading);
+    const base = parents ? baseOf(source) : null;
+    const { entries, isFiltered } = await selectExpanded(expanded, base, ground, reading);
     // One by one: a million arguments are too many for a call.
     for (const entry of entries) selected.push(entry);
     if (entries.length > 0 || reading.faultCount > before) continue;
@@ -42,6 +45,22 @@ export async function selectSources(
   return selected;
 }
 
+/**
+ * How many names in front of a source are not kept: those before `/./`, none where it stands nowhere
+ * (Dockerfile reference, COPY --parents).
+ */
+function baseOf(source: string): number {
+  const pivot = source.indexOf('/./');
+  const above = pivot === -1 ? '' : cleanPath(source.slice(0, pivot));
+  if (above.split('/').includes('**')) {
+    throw new BangerError(
+      'usage',
+      `${oneLine(source)}: before /./ nothing can stand for any number of directories`,
+    );
+  }
+  return above === '' ? 0 : above.split('/').length;
+}
+
 interface Selected {
   entries: ContextEntry[];
   /** Whether `--exclude` left something out. */
@@ -50,6 +69,7 @@ interface Selected {
 
 async function selectExpanded(
   { paths, isPattern }: Expanded,
+  base: number | null,
   ground: Ground,
   reading: Reading,
 ): Promise<Selected> {
@@ -68,10 +88,30 @@ async function selectExpanded(
     } else if (isExcluded && !place.stats.isDirectory()) {
       selected.isFiltered = true;
     } else if (!isLeftOut(place, ground.ignoreFile)) {
-      for (const entry of await selectPlace(path, place, ground, reading)) selected.entries.push(entry);
+      const above = base === null ? [] : keptAbove(path, base, ground.root, reading);
+      const kept = base === null ? '' : path.split('/').slice(base).join('/');
+      const entries = await selectPlace(path, place, kept, ground, reading);
+      if (entries.length > 0) selected.entries.push(...above);
+      for (const entry of entries) selected.entries.push(entry);
     }
   }
   return selected;
+}
+
+/** The directories above what is copied with its path, as they are. */
+function keptAbove(path: string, base: number, root: string, reading: Reading): ContextEntry[] {
+  const names = path.split('/');
+  const entries: ContextEntry[] = [];
+  for (let end = base + 1; end < names.length; end += 1) {
+    const above = names.slice(0, end).join('/');
+    const place = reading.attempt(above, () => locate(root, above));
+    if (!place?.stats.isDirectory()) continue;
+    const kept = names.slice(base, end).join('/');
+    entries.push(
+      ContextEntry.ofSource(`${root}/${place.path}`, kept, { stats: place.stats, type: 'directory' }),
+    );
+  }
+  return entries;
 }
 
 function addDanglingLink(path: string, reading: Reading): void {
@@ -90,15 +130,16 @@ function isLeftOut({ path, links }: Place, { patterns }: IgnoreFile): boolean {
 async function selectPlace(
   path: string,
   { path: real, stats }: Place,
+  kept: string,
   { root, ignoreFile, exclude }: Ground,
   reading: Reading,
 ): Promise<ContextEntry[]> {
   const source = real === '' ? root : `${root}/${real}`;
   if (!stats.isDirectory()) {
     const options = entryOptions(source, stats, reading);
-    return options === null ? [] : [ContextEntry.ofSource(source, posix.basename(path), options)];
+    return options === null ? [] : [ContextEntry.ofSource(source, kept || posix.basename(path), options)];
   }
-  const top = ContextEntry.ofSource(source, '', { stats, type: 'directory' });
+  const top = ContextEntry.ofSource(source, kept, { stats, type: 'directory' });
   const ignore = ignoreFile.patterns;
   return selectTree(top, ignore.enterAll(real), { ignore, exclude }, reading);
 }

@@ -1,4 +1,5 @@
-const BUSYBOX = '/run/banger/busybox';
+/** Where the host's busybox is bound in the guest. */
+export const BUSYBOX = '/run/banger/busybox';
 const SOURCE = '/run/banger/source';
 
 /**

@@ -3,12 +3,12 @@ import type { BuildLog } from '../build-log.ts';
 import { BangerError } from '../errors.ts';
 import type { ProcessResult } from '../system/process.ts';
 import type { Sandbox, StepOptions } from '../system/sandbox.ts';
-import type { GuestBind } from '../system/sandbox-step.ts';
-import { formatDuration, oneLine, stripControl } from '../text.ts';
+import { formatDuration, oneLine } from '../text.ts';
 import type { ActingStep } from './build-step.ts';
 import { guestCopyCommand } from './guest-copy.ts';
 import type { PackageCache } from './package-cache.ts';
 import { DOCKER_COMMANDS, installCommands } from './packages.ts';
+import { NOTHING_SECRET, RedactedOutput, type Redaction } from './redaction.ts';
 import { interpreterOf } from './script-interpreter.ts';
 
 /** How many lines of a failed step's output are part of its error. */
@@ -27,11 +27,11 @@ export interface Provisioning {
   busybox: string;
 }
 
-interface GuestCommand {
+/** A command of the guest, and how it is run. */
+export interface GuestCommand extends Omit<StepOptions, 'onLine'> {
   argv: string[];
-  env?: Record<string, string>;
-  binds?: readonly GuestBind[];
-  processors?: 'one';
+  /** Of the secrets that it sees. */
+  redaction?: Redaction;
 }
 
 /**
@@ -74,25 +74,24 @@ function commandsOf(step: ActingStep, { busybox, packageCache: { binds } }: Prov
 /** Runs one command of a step and turns a non-zero status into the error of the build. */
 export async function runCommand(
   title: string,
-  { argv, env, binds, processors }: GuestCommand,
+  { argv, redaction, ...stepOptions }: GuestCommand,
   { sandbox, log, show }: Provisioning,
 ): Promise<void> {
   log.write(title);
   show(oneLine(title));
   const tail: string[] = [];
-  const options: StepOptions = {
-    ...(env === undefined ? {} : { env }),
-    ...(binds === undefined ? {} : { binds }),
-    ...(processors === undefined ? {} : { processors }),
-    onLine(line) {
-      const safe = stripControl(line);
-      log.write(`  ${safe}`);
-      show(safe);
-      tail.push(safe.length > TAIL_WIDTH ? `${safe.slice(0, TAIL_WIDTH)}…` : safe);
-      if (tail.length > TAIL_LINES) tail.shift();
-    },
+  const tell = (line: string): void => {
+    log.write(`  ${line}`);
+    show(line);
+    tail.push(line.length > TAIL_WIDTH ? `${line.slice(0, TAIL_WIDTH)}…` : line);
+    if (tail.length > TAIL_LINES) tail.shift();
   };
-  const result = await sandbox.run(argv, options);
+  const output = new RedactedOutput(redaction ?? NOTHING_SECRET, tell);
+  const result = await sandbox.run(argv, {
+    ...stepOptions,
+    onLine: (line, stream) => output.take(line, stream),
+  });
+  output.end();
   log.write(
     `${title.replace(/:.*$/su, '')}: status ${result.exitCode} after ${formatDuration(result.durationMs)}`,
   );

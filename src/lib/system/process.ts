@@ -32,7 +32,7 @@ const KILL_AFTER_MS = 3000;
 /** How many bytes of each stream a result keeps; the rest is dropped from its beginning. */
 const KEEP_BYTES = 4 * 1024 * 1024;
 /** Where a line that does not end is broken, in UTF-16 units: whoever writes it may never end it. */
-const LINE_LIMIT = 64 * 1024;
+export const LINE_LIMIT = 64 * 1024;
 
 export interface ProcessOptions {
   cwd?: string;

@@ -53,7 +53,7 @@ export function openRegular(path: string): RegularFile {
   return {
     size: stats.size,
     readAt(position, length) {
-      const buffer = Buffer.alloc(Math.max(0, Math.min(length, stats.size - position)));
+      const buffer = Buffer.allocUnsafe(Math.max(0, Math.min(length, stats.size - position)));
       let filled = 0;
       while (filled < buffer.length) {
         const count = readSync(fd, buffer, filled, buffer.length - filled, position + filled);

@@ -1,11 +1,10 @@
-import {
-  type DirectoryEntry,
-  directoryEntries,
-  directoryPath,
-  ROOT_INODE,
-  readFileAt,
-} from './directory-entries.ts';
-import { InodeTable, type TableInode } from './inode-table.ts';
+import { changedInodes } from '../ext4/changed-inodes.ts';
+import { readContent } from '../ext4/content.ts';
+import { type DirectoryEntry, directoryEntries, ROOT_INODE } from '../ext4/directory.ts';
+import { directoryPath } from '../ext4/directory-path.ts';
+import type { Inode } from '../ext4/inode.ts';
+import { lookup } from '../ext4/lookup.ts';
+import { Volume } from '../ext4/volume.ts';
 
 // What fuse2fs leaves undone: a new entry of a setgid directory should have the directory's group (inode(7)), but gets
 // its maker's; and the kernel takes setuid and setgid from a file that a mapped root writes to. Both are looked for in
@@ -16,6 +15,8 @@ const SETGID = 0o2000;
 const TYPE_MASK = 0xf000;
 const DIRECTORY = 0x4000;
 const REGULAR = 0x8000;
+/** Inodes of so many bytes have no time of their creation (inodes.rst, i_crtime). */
+const SMALL_INODE_BYTES = 128;
 const MAX_PASSWD_BYTES = 1024 * 1024;
 /** How far the kernel's coarse clock, which touch(1) sets times by, may be behind fuse2fs's, in milliseconds. */
 const CLOCKS_APART = 20;
@@ -41,14 +42,14 @@ export type PrivilegedFiles = Map<number, { mode: number; uid: number; created: 
 
 /** All setuid and setgid files of an image, and whether it can tell what is new. */
 export function privilegedFiles(image: string): { files: PrivilegedFiles; hasCreationTimes: boolean } {
-  return withTable(image, (table) => ({
-    files: recordPrivileged(table, new Map(), Number.NEGATIVE_INFINITY),
-    hasCreationTimes: table.hasCreationTimes,
+  return withImage(image, (volume) => ({
+    files: recordPrivileged(volume, new Map(), Number.NEGATIVE_INFINITY),
+    hasCreationTimes: volume.geometry.inodeSize > SMALL_INODE_BYTES,
   }));
 }
 
-function recordPrivileged(table: InodeTable, files: PrivilegedFiles, since: number): PrivilegedFiles {
-  for (const { number, mode, uid, created } of table.changedSince(since, isRegular)) {
+function recordPrivileged(volume: Volume, files: PrivilegedFiles, since: number): PrivilegedFiles {
+  for (const { number, mode, uid, created } of changedInodes(volume, since, isRegular)) {
     if ((mode & (SETUID | SETGID)) !== 0) files.set(number, { mode, uid, created });
     else files.delete(number);
   }
@@ -57,16 +58,16 @@ function recordPrivileged(table: InodeTable, files: PrivilegedFiles, since: numb
 
 /** Paths of some regular files of plain names, relative to the root, from the top. */
 export function someFiles(image: string, count: number): string[] {
-  return withTable(image, (table) => {
+  return withImage(image, (volume) => {
     const found: string[] = [];
     const todo = [{ number: ROOT_INODE, path: '.' }];
     for (let next = todo.shift(); next !== undefined && found.length < count; next = todo.shift()) {
-      for (const { inode, name } of directoryEntries(table, table.inode(next.number))) {
+      for (const { inode, name } of directoryEntries(volume, volume.inode(next.number))) {
         const path = `${next.path}/${name.toString('latin1')}`;
         if (!/^[\w./-]*\w$/u.test(path)) continue;
-        const { type } = table.inode(inode);
+        const { type } = volume.inode(inode);
         if (type === 'directory') todo.push({ number: inode, path });
-        else if (type === 'regular' && found.push(path) === count) break;
+        else if (type === 'file' && found.push(path) === count) break;
       }
     }
     return found;
@@ -82,12 +83,12 @@ export function someFiles(image: string, count: number): string[] {
  * @throws BangerError `corrupt`
  */
 export function examineInheritance(image: string, since: number, privileged: PrivilegedFiles): Inheritance {
-  return withTable(image, (table) => {
-    const stripped = pathsOf(table, strippedFiles(table, since, privileged));
-    recordPrivileged(table, privileged, since);
-    const directories = [...table.changedSince(since, isSetgidDirectory)];
+  return withImage(image, (volume) => {
+    const stripped = pathsOf(volume, strippedFiles(volume, since, privileged));
+    recordPrivileged(volume, privileged, since);
+    const directories = [...changedInodes(volume, since, isSetgidDirectory)];
     if (directories.length === 0) return { repairs: [], stripped, restored: 0 };
-    return { ...new Heirs(table, since).of(directories), stripped };
+    return { ...new Heirs(volume, since).of(directories), stripped };
   });
 }
 
@@ -103,18 +104,18 @@ function isSetgidDirectory(mode: number): boolean {
   return isDirectory(mode) && (mode & SETGID) !== 0;
 }
 
-function withTable<T>(image: string, use: (table: InodeTable) => T): T {
-  const table = new InodeTable(image);
+function withImage<T>(image: string, use: (volume: Volume) => T): T {
+  const volume = new Volume(image);
   try {
-    return use(table);
+    return use(volume);
   } finally {
-    table.close();
+    volume.close();
   }
 }
 
-function strippedFiles(table: InodeTable, since: number, privileged: PrivilegedFiles): Set<number> {
+function strippedFiles(volume: Volume, since: number, privileged: PrivilegedFiles): Set<number> {
   const found = new Set<number>();
-  for (const { number, mode, uid, created, modified } of table.changedSince(since, isRegular)) {
+  for (const { number, mode, uid, created, modified } of changedInodes(volume, since, isRegular)) {
     const before = privileged.get(number);
     // A file of another owner or birth lost them rightly, one that was not written to was meant to.
     if (before === undefined || before.uid !== uid || before.created !== created || modified < since)
@@ -125,32 +126,32 @@ function strippedFiles(table: InodeTable, since: number, privileged: PrivilegedF
 }
 
 /** Paths of inodes that are no directories, by looking into every directory there is. */
-function pathsOf(table: InodeTable, numbers: ReadonlySet<number>): Buffer[] {
+function pathsOf(volume: Volume, numbers: ReadonlySet<number>): Buffer[] {
   if (numbers.size === 0) return [];
-  return [...table.changedSince(Number.NEGATIVE_INFINITY, isDirectory)].flatMap((directory) =>
-    [...directoryEntries(table, directory)]
+  return [...changedInodes(volume, Number.NEGATIVE_INFINITY, isDirectory)].flatMap((directory) =>
+    [...directoryEntries(volume, directory)]
       .filter(({ inode }) => numbers.has(inode))
-      .map(({ name }) => join(directoryPath(table, directory.number), name)),
+      .map(({ name }) => join(directoryPath(volume, directory.number), name)),
   );
 }
 
 /** Finds what lacks a directory's group, and in new directories below it too. */
 class Heirs {
-  readonly #table: InodeTable;
+  readonly #volume: Volume;
   readonly #since: number;
   readonly #repairs = new Map<number, GroupRepair>();
   readonly #restored = new Set<number>();
   #groups: Map<number, number> | undefined;
 
-  constructor(table: InodeTable, since: number) {
-    this.#table = table;
+  constructor(volume: Volume, since: number) {
+    this.#volume = volume;
     this.#since = since;
   }
 
-  of(directories: readonly TableInode[]): { repairs: GroupRepair[]; restored: number } {
+  of(directories: readonly Inode[]): { repairs: GroupRepair[]; restored: number } {
     // From the top, so that what is below inherits what its parent is given.
     const byDepth = directories
-      .map((inode) => ({ inode, path: directoryPath(this.#table, inode.number) }))
+      .map((inode) => ({ inode, path: directoryPath(this.#volume, inode.number) }))
       .sort((a, b) => a.path.length - b.path.length);
     for (const { inode, path } of byDepth) {
       this.#descend(inode, path, this.#repairs.get(inode.number)?.gid ?? inode.gid);
@@ -158,14 +159,14 @@ class Heirs {
     return { repairs: [...this.#repairs.values()], restored: this.#restored.size };
   }
 
-  #descend(directory: TableInode, path: Buffer, gid: number): void {
+  #descend(directory: Inode, path: Buffer, gid: number): void {
     const todo = [{ directory, path, gid }];
     for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
-      for (const entry of directoryEntries(this.#table, next.directory)) {
+      for (const entry of directoryEntries(this.#volume, next.directory)) {
         const child = this.#heir(entry, next.gid);
         if (child === null) continue;
         const childPath = join(next.path, entry.name);
-        const mode = child.type === 'regular' && (child.mode & (SETUID | SETGID)) !== 0 ? child.mode : null;
+        const mode = child.type === 'file' && (child.mode & (SETUID | SETGID)) !== 0 ? child.mode : null;
         this.#repairs.set(child.number, { path: childPath, gid: next.gid, mode });
         if (child.type === 'directory' && (child.mode & SETGID) !== 0) {
           todo.push({ directory: child, path: childPath, gid: next.gid });
@@ -175,9 +176,9 @@ class Heirs {
   }
 
   /** The inode of an entry that should have had the group and has not. */
-  #heir({ inode, name }: DirectoryEntry, gid: number): TableInode | null {
+  #heir({ inode, name }: DirectoryEntry, gid: number): Inode | null {
     if (name.equals(DOT) || name.equals(DOT_DOT)) return null;
-    const child = this.#table.inode(inode);
+    const child = this.#volume.inode(inode);
     if (child.created === null || child.created < this.#since || child.gid === gid) return null;
     if (child.gid !== this.#groupOf(child.uid)) return null;
     if (child.modified < child.created - CLOCKS_APART) {
@@ -189,13 +190,14 @@ class Heirs {
 
   /** A user's own group: as the image's passwd(5) has it, else the one of the same number. */
   #groupOf(uid: number): number {
-    this.#groups ??= readGroups(this.#table);
+    this.#groups ??= readGroups(this.#volume);
     return this.#groups.get(uid) ?? uid;
   }
 }
 
-function readGroups(table: InodeTable): Map<number, number> {
-  const passwd = readFileAt(table, ['etc', 'passwd'], MAX_PASSWD_BYTES)?.toString('latin1') ?? '';
+function readGroups(volume: Volume): Map<number, number> {
+  const file = lookup(volume, 'etc/passwd', { follow: false });
+  const passwd = file?.type === 'file' ? readContent(volume, file, MAX_PASSWD_BYTES).toString('latin1') : '';
   const groups = new Map<number, number>();
   for (const line of passwd.split('\n')) {
     const [, , uid, gid] = line.split(':');

@@ -1,13 +1,18 @@
 /**
  * Runs one step, in the holder's namespaces. Its arguments: the root, the system call filter (octal escapes), `share`
- * or nothing, how many binds, each bind's option, source and target, the step's command. bubblewrap's options come on stdin,
- * NUL-separated, so that the guest's environment is in no process list. bash, because dash cannot close a descriptor
- * above 9; with --norc, because bash takes a stdin that is a socket for rshd's and runs the user's ~/.bashrc.
+ * or nothing, `own` where /tmp is not the image's, the length of bubblewrap's options or nothing, how many mounts, for each of them how it is made (`plain`,
+ * `deep`, `data`, `empty`, `alone`), its options, source and target; then the step's command. bash, because dash cannot close a
+ * descriptor above 9; with --norc, because bash takes a stdin that is a socket for rshd's and runs the user's ~/.bashrc.
+ *
+ * stdin holds what no process list may show: what is in the mounts of data, base64, whose length is their source; then
+ * bubblewrap's options, NUL-separated; after those, where their length is given, what the step itself reads. head(1) never
+ * reads more than it is asked for, and bubblewrap reads its options to their end before it starts the step.
  *
  * - It dies with nsenter, whose parent is outside the PID namespace and so has the number 0 (getppid(2)).
  * - A step inherits no descriptor of ours, and writes to pipes: Node's are sockets, which /dev/stdout cannot reopen.
  * - Where a bind goes is found here, as the guest's own symbolic links say: bubblewrap would follow them on its way
- *   through the host's tree, and make missing files there. A file that had to be made for a bind is taken away after.
+ *   through the host's tree, and make missing files there. What had to be made for a mount is taken away after: a file that
+ *   is still empty, a directory that still is, those above one that is `deep` as well.
  * - It may be kept on one processor with fuse2fs, whose answers then come without waking another one.
  * - Debian's policy-rc.d keeps services from being started (invoke-rc.d(8)); 101 is `action forbidden`. What a step
  *   starts by other means ends with the step's PID namespace.
@@ -19,8 +24,8 @@ for fd in /proc/self/fd/*; do
   if ((fd > 2)); then { exec {fd}>&-; } 2>/dev/null; fi
 done
 umask 022
-root=$1 filter=$2 share=$3 binds=$4
-shift 4
+root=$1 filter=$2 share=$3 tmp=$4 size=$5 mounts=$6
+shift 6
 made=() everywhere=
 
 fail() {
@@ -40,7 +45,7 @@ place() {
 tidy() {
   local path files=() directories=()
   for path in "\${made[@]}"; do
-    if [[ -d $path ]]; then directories+=("$path"); elif [[ ! -s $path ]]; then files+=("$path"); fi
+    if [[ -d $path ]]; then directories=("$path" "\${directories[@]}"); elif [[ ! -s $path ]]; then files+=("$path"); fi
   done
   ((\${#files[@]} == 0)) || rm -f -- "\${files[@]}"
   ((\${#directories[@]} == 0)) || rmdir -- "\${directories[@]}" 2>/dev/null
@@ -54,9 +59,18 @@ for directory in dev proc run tmp; do
   made+=("$root/$directory")
 done
 
-# Sets found to where a path of the guest leads. False when a directory on the way is missing or is none.
+# Whether a path is on what bubblewrap mounts over the image.
+is_ours() {
+  case $1 in
+  /dev | /dev/* | /proc | /proc/* | /run | /run/*) ;;
+  /tmp | /tmp/*) [[ -n $tmp ]] ;;
+  *) return 1 ;;
+  esac
+}
+
+# Sets found to where a path of the guest leads. False when a directory on the way is none, or is missing and not to be made.
 resolve() {
-  local rest=$1 part link hops=0
+  local rest=$1 deep=$2 part link hops=0
   found=
   while [[ -n $rest ]]; do
     part=\${rest%%/*}
@@ -68,12 +82,10 @@ resolve() {
       continue
       ;;
     esac
-    case $found/$part in
-    /dev | /dev/* | /proc | /proc/* | /run | /run/* | /tmp | /tmp/*)
+    if is_ours "$found/$part"; then
       found+=/$part
       continue
-      ;;
-    esac
+    fi
     if [[ -L $root$found/$part ]]; then
       ((++hops <= 40)) || return 1
       link=$(readlink -- "$root$found/$part" && echo .)
@@ -82,6 +94,10 @@ resolve() {
       rest=$link/$rest
     elif [[ -d $root$found ]]; then
       found+=/$part
+      if [[ -n $deep && -n \${rest///} && ! -e $root$found ]]; then
+        mkdir -- "$root$found" 2>/dev/null || return 1
+        made+=("$root$found")
+      fi
     else
       return 1
     fi
@@ -89,39 +105,52 @@ resolve() {
   [[ -n $found ]]
 }
 
-# Adds a bind to options; makes what it is mounted on when the guest has no such thing.
-bind() {
-  local option=$1 source=$2 found
-  resolve "$3" || return 1
+# Adds a mount to options; makes what it is mounted on when the guest has no such thing.
+add_mount() {
+  local how=$1 option=$2 source=$3 deep=yes found
+  [[ $how != plain ]] || deep=
+  resolve "$4" "$deep" || return 1
   case $found in
-  /dev | /proc | /run | /tmp) return 1 ;;
-  /dev/* | /proc/* | /run/* | /tmp/*) ;;
-  *)
-    if [[ ! -e $root$found ]]; then
-      if [[ -d $source ]]; then
-        mkdir -- "$root$found" 2>/dev/null || return 1
-      else
-        (set -C && : >"$root$found") 2>/dev/null || return 1
-      fi
-      made+=("$root$found")
-    fi
-    ;;
+  /dev | /proc) return 1 ;;
+  /run | /tmp) [[ -n $deep ]] || return 1 ;;
   esac
-  options+=($option "$source" "$found")
+  if ! is_ours "$found" && [[ ! -e $root$found ]]; then
+    if [[ $how == empty || $how != data && -d $source ]]; then
+      mkdir -- "$root$found" 2>/dev/null || return 1
+    else
+      (set -C && : >"$root$found") 2>/dev/null || return 1
+    fi
+    made+=("$root$found")
+  fi
+  case $how in
+  empty) options+=($option "$found") ;;
+  alone) options+=(--remount-ro / --bind "$root$found" "$found") ;;
+  *) options+=($option "$source" "$found") ;;
+  esac
 }
 
 options=()
-while ((binds-- > 0)); do
-  case $2 in
-  /etc/hosts | /etc/resolv.conf) [[ ! -e $2 ]] || bind "$1" "$2" "$3" ;;
-  *)
-    [[ -e $2 ]] || fail "$2: no such file or directory"
-    bind "$1" "$2" "$3" || fail "$3: cannot be put there in the image"
+while ((mounts-- > 0)); do
+  how=$1 option=$2 source=$3 target=$4
+  shift 4
+  case $how$target in
+  plain/etc/hosts | plain/etc/resolv.conf)
+    [[ ! -e $source ]] || add_mount plain "$option" "$source" "$target"
+    continue
     ;;
+  data*)
+    text=$(head -c "$source")
+    exec {source}< <(printf %s "$text" | base64 -d)
+    text=
+    ;;
+  alone*)
+    resolve "$target" '' && ! is_ours "$found" && [[ -d $root$found ]] || fail "$target: is not a directory of the image"
+    ;;
+  plain* | deep*) [[ -e $source ]] || fail "$source: no such file or directory" ;;
   esac
-  shift 3
+  add_mount "$how" "$option" "$source" "$target" || fail "$target: cannot be put there in the image"
 done
-[[ ! -d $root/usr/sbin ]] || bind '--perms 0755 --ro-bind-data' 4 /usr/sbin/policy-rc.d
+[[ ! -d $root/usr/sbin ]] || add_mount plain '--perms 0755 --ro-bind-data' 4 /usr/sbin/policy-rc.d
 
 if [[ -n $share ]]; then
   while read -r name list; do
@@ -131,7 +160,11 @@ if [[ -n $share ]]; then
   place "$((first + RANDOM % (last - first + 1)))"
 fi
 
-exec 3<&0 </dev/null
+if [[ -n $size ]]; then
+  exec 3< <(exec head -c "$size")
+else
+  exec 3<&0 </dev/null
+fi
 exec 4< <(printf '#!/bin/sh\\nexit 101\\n')
 if [[ -n $filter ]]; then
   exec 5< <(printf %b "$filter")

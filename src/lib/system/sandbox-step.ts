@@ -9,10 +9,21 @@ export interface GuestBind {
   writable?: boolean;
 }
 
+/** What a step finds in its place for as long as it runs; directories above it are made where the guest has none. */
+export type StepMount =
+  | { kind: 'bind'; source: string; target: string; writable: boolean }
+  /** A file that is in memory alone; one that is writable may be given another owner. */
+  | { kind: 'data'; content: Buffer; target: string; mode: number; writable: boolean }
+  /** An empty directory in memory; null for the kernel's own limit (tmpfs(5)). */
+  | { kind: 'tmpfs'; target: string; sizeBytes: number | null }
+  /** The one directory of the image that can be written to. */
+  | { kind: 'alone'; target: string };
+
 export interface StepRequest {
   env: Readonly<Record<string, string>>;
   cwd: string;
   network: 'host' | 'none';
+  tmp: 'own' | 'image';
 }
 
 /** Of the host, and seen by every step: names resolve as they do here. */
@@ -23,7 +34,7 @@ const HOST_FILES = ['/etc/resolv.conf', '/etc/hosts'];
  * Everything that it mounts is nosuid and nodev, the root included.
  */
 export function bubblewrapOptions(root: string, kind: MountKind, request: StepRequest): string[] {
-  const { env, cwd, network } = request;
+  const { env, cwd, network, tmp } = request;
   return [
     '--die-with-parent',
     '--new-session',
@@ -42,7 +53,7 @@ export function bubblewrapOptions(root: string, kind: MountKind, request: StepRe
     ...writableProcEntries().flatMap((path) => ['--ro-bind-try', path, path]),
     ...['--tmpfs', '/run'],
     ...['--perms', '1777', '--dir', '/run/lock'],
-    ...['--perms', '1777', '--tmpfs', '/tmp'],
+    ...(tmp === 'own' ? ['--perms', '1777', '--tmpfs', '/tmp'] : []),
     '--clearenv',
     ...Object.entries({ ...guestEnvironment(network), ...env }).flatMap(([name, value]) => [
       '--setenv',
@@ -55,21 +66,59 @@ export function bubblewrapOptions(root: string, kind: MountKind, request: StepRe
 
 export interface StepCommand {
   argv: readonly string[];
+  mounts: readonly StepMount[];
   binds: readonly GuestBind[];
   /** Whether to run on the same processor as fuse2fs. */
   share: boolean;
+  tmp: 'own' | 'image';
+  /** bubblewrap's. */
+  options: readonly string[];
+  /** Whether it reads something that we give it. */
+  hasInput: boolean;
 }
 
-/** The step script's arguments: the root, the filter, a processor or nothing, how many binds, the binds, the command. */
-export function stepArguments(root: string, { argv, binds, share }: StepCommand): string[] {
-  const all: GuestBind[] = [...HOST_FILES.map((path) => ({ source: path, target: path })), ...binds];
-  const filter = [...(seccompFilter() ?? [])].map((byte) => `\\0${byte.toString(8)}`).join('');
-  return [
-    root,
-    filter,
-    share ? 'share' : '',
-    String(all.length),
-    ...all.flatMap(({ source, target, writable }) => [writable ? '--bind' : '--ro-bind', source, target]),
-    ...argv,
+/** What the step script is called with, and what it finds on its stdin before the step's own input. */
+export function stepCall(root: string, command: StepCommand): { args: string[]; head: Buffer } {
+  const { argv, mounts, binds, share, tmp, options, hasInput } = command;
+  const placed = [
+    ...mounts.map(placeMount),
+    ...[...HOST_FILES.map((path): GuestBind => ({ source: path, target: path })), ...binds].map(
+      ({ source, target, writable }) => ({
+        args: ['plain', writable ? '--bind' : '--ro-bind', source, target],
+        data: '',
+      }),
+    ),
   ];
+  const filter = [...(seccompFilter() ?? [])].map((byte) => `\\0${byte.toString(8)}`).join('');
+  const block = Buffer.from(options.map((option) => `${option}\0`).join(''));
+  return {
+    args: [
+      ...[root, filter, share ? 'share' : '', tmp === 'own' ? tmp : ''],
+      ...[hasInput ? String(block.length) : '', String(placed.length)],
+      ...placed.flatMap(({ args }) => args),
+      ...argv,
+    ],
+    head: Buffer.concat([...placed.map(({ data }) => Buffer.from(data)), block]),
+  };
+}
+
+function placeMount(mount: StepMount): { args: string[]; data: string } {
+  const { target } = mount;
+  switch (mount.kind) {
+    case 'bind':
+      return { args: ['deep', mount.writable ? '--bind' : '--ro-bind', mount.source, target], data: '' };
+    case 'alone':
+      return { args: ['alone', '', '', target], data: '' };
+    case 'tmpfs': {
+      // 1777 is what docker has, too (moby, volume/mounts/linux_parser.go).
+      const size = mount.sizeBytes === null ? '' : `--size ${mount.sizeBytes} `;
+      return { args: ['empty', `--perms 1777 ${size}--tmpfs`, '', target], data: '' };
+    }
+    case 'data': {
+      const data = mount.content.toString('base64');
+      const bind = mount.writable ? '--bind-data' : '--ro-bind-data';
+      const perms = mount.mode.toString(8).padStart(4, '0');
+      return { args: ['data', `--perms ${perms} ${bind}`, String(data.length), target], data };
+    }
+  }
 }

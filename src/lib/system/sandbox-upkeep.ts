@@ -96,7 +96,7 @@ async function setGroups(entry: Entry, root: string, repairs: readonly GroupRepa
   const change = async (command: readonly string[], chosen: readonly GroupRepair[]): Promise<void> => {
     const paths = Buffer.concat(chosen.flatMap(({ path }) => [Buffer.from('./'), path, Buffer.from('\0')]));
     const script = 'cd -- "$1" && shift && exec xargs -0 "$@"';
-    const result = await entry.feed(['/bin/sh', '-c', script, 'sh', root, ...command], paths);
+    const result = await entry.feed(['/bin/sh', '-c', script, 'sh', root, ...command], { head: paths });
     if (result.exitCode !== 0) throw toolFailed(command[0] ?? 'xargs', result);
   };
   for (const [gid, chosen] of Map.groupBy(repairs, (repair) => repair.gid)) {

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BangerError, PreflightError } from '../errors.ts';
 import type { CloneMethod } from './clone.ts';
@@ -8,7 +9,7 @@ import { enterHolder } from './sandbox-entry.ts';
 import { type Holder, type MountKind, startHolder } from './sandbox-holder.ts';
 import { LimitNotes } from './sandbox-limits.ts';
 import { checkSandbox, missingTools, mountKind } from './sandbox-requirements.ts';
-import { bubblewrapOptions, type GuestBind, stepArguments } from './sandbox-step.ts';
+import { bubblewrapOptions, type GuestBind, type StepMount, stepCall } from './sandbox-step.ts';
 import { STEP_SCRIPT } from './sandbox-step-script.ts';
 import { FuseUpkeep } from './sandbox-upkeep.ts';
 
@@ -30,6 +31,14 @@ export interface StepOptions {
   cwd?: string;
   /** Host files or directories, below /run or /tmp of the guest or in a directory that it has. */
   binds?: readonly GuestBind[];
+  /** What else it finds in its place; under the binds, where they meet. */
+  mounts?: readonly StepMount[];
+  /** The sandbox's own by default. */
+  network?: 'host' | 'none';
+  /** Whether /tmp is empty and gone after the step, which is the default, or the image's, where steps find what others left. */
+  tmp?: 'own' | 'image';
+  /** What it reads on stdin, which is empty without; destroyed when it ends. A failure of this stream ends it. */
+  input?: Readable;
   /**
    * `one` is for a step that works on many files with one program at a time, as apt does: an ordinary user's then
    * shares a processor with fuse2fs, which spares waking another one for each request and a third of the time.
@@ -105,14 +114,36 @@ function makeSandbox(
   };
   return {
     root: mountpoint,
-    async run(argv, { env = {}, cwd = '/', binds = [], processors = 'all', onLine } = {}) {
+    async run(argv, stepOptions = {}) {
       requireMounted();
+      const {
+        env = {},
+        cwd = '/',
+        binds = [],
+        mounts = [],
+        processors = 'all',
+        tmp = 'own',
+        input,
+        onLine,
+      } = stepOptions;
       notes.foresee(argv.join(' '));
-      const bwrap = bubblewrapOptions(mountpoint, kind, { env, cwd, network });
-      const share = kind === 'fuse' && processors === 'one';
+      const { args, head } = stepCall(mountpoint, {
+        argv,
+        mounts,
+        binds,
+        share: kind === 'fuse' && processors === 'one',
+        tmp,
+        options: bubblewrapOptions(mountpoint, kind, {
+          env,
+          cwd,
+          tmp,
+          network: stepOptions.network ?? network,
+        }),
+        hasInput: input !== undefined,
+      });
       const result = await entry.feed(
-        ['bash', '--norc', '-c', STEP_SCRIPT, 'step', ...stepArguments(mountpoint, { argv, binds, share })],
-        bwrap.map((option) => `${option}\0`).join(''),
+        ['bash', '--norc', '-c', STEP_SCRIPT, 'step', ...args],
+        { head, ...(input === undefined ? {} : { stream: input }) },
         {
           onLine(line, stream) {
             if (stream === 'stderr') notes.watch(line);

@@ -1,0 +1,36 @@
+import type { Context } from '../context/context.ts';
+import { PreflightError } from '../errors.ts';
+import type { Origin, Step } from '../recipe/recipe.ts';
+import { oneLine } from '../text.ts';
+import type { Provisioning } from './provision.ts';
+import type { Secrets } from './secrets.ts';
+
+/** What the steps of a recipe are carried out with. */
+export interface StepSurroundings extends Provisioning {
+  /** Null where the build was given none. */
+  context: Context | null;
+  /** A finished stage's or image's root filesystem: a clean ext4 file that is not mounted, and is not written to. */
+  rootfsOf(origin: Origin): Promise<string>;
+  secrets: Secrets;
+  /** In the environment of each RUN, below its own. */
+  proxies: Readonly<Record<string, string>>;
+  /** Where caches live between builds. */
+  mountsDir: string;
+  /** An existing directory of this build, for what a step needs as long as it runs. */
+  scratchDir: string;
+  signal: AbortSignal;
+}
+
+/** A step as errors name it. */
+export function nameStep(step: Step, title: string): string {
+  return `${oneLine(title)} (line ${step.line})`;
+}
+
+export function noContext(where: string): PreflightError {
+  return new PreflightError(where, [
+    {
+      message: 'it takes files from a build context, and the build has none',
+      mend: 'give the build a directory',
+    },
+  ]);
+}
