@@ -18,6 +18,48 @@ export const stepFlags = {
   env: step({ description: 'set a variable for the steps that follow', helpValue: 'NAME=VALUE' }),
 };
 
+/** What a build begins from, and reads. */
+export const recipeFlags = {
+  'from-image': Flags.string({
+    description: 'base image, by name or id',
+    exactlyOne: ['from-image', 'file'],
+    helpValue: 'REF',
+  }),
+  file: Flags.string({
+    char: 'f',
+    description: 'recipe that says what to build, a Containerfile',
+    helpValue: 'FILE',
+  }),
+  'build-arg': Flags.string({
+    description: 'value of an ARG, or the name of a variable that has it',
+    helpValue: 'NAME[=VALUE]',
+    multiple: true,
+    multipleNonGreedy: true,
+    dependsOn: ['file'],
+    helpGroup: 'RECIPE',
+  }),
+  target: Flags.string({
+    description: 'stage to build [default: the last one]',
+    helpValue: 'STAGE',
+    dependsOn: ['file'],
+    helpGroup: 'RECIPE',
+  }),
+  secret: Flags.string({
+    description: 'what RUN --mount=type=secret sees, and nothing keeps',
+    helpValue: 'id=NAME,src=FILE',
+    multiple: true,
+    multipleNonGreedy: true,
+    dependsOn: ['file'],
+    helpGroup: 'RECIPE',
+  }),
+  flavor: Flags.option({
+    description: 'what FROM scratch begins with',
+    options: ['busybox'] as const,
+    dependsOn: ['file'],
+    helpGroup: 'RECIPE',
+  })(),
+};
+
 /** How progress of what takes its time is shown. */
 export const progressFlag = {
   progress: Flags.option({
@@ -29,6 +71,14 @@ export const progressFlag = {
 /** What of earlier builds is not done again. */
 export const cacheFlags = {
   'no-cache': Flags.boolean({ description: 'do every step anew', helpGroup: 'CACHE' }),
+  'no-cache-filter': Flags.string({
+    description: 'do every step of this stage anew',
+    helpValue: 'STAGE',
+    multiple: true,
+    multipleNonGreedy: true,
+    dependsOn: ['file'],
+    helpGroup: 'CACHE',
+  }),
   refresh: Flags.boolean({
     description: 'do anew what installs packages, and all that comes after it',
     exclusive: ['no-cache'],

@@ -14,6 +14,9 @@ export interface BootSet {
   workSeed: string | null;
 }
 
+/** The same of an image that is to be made; its root filesystem may come from nothing. */
+export type BootFiles = Omit<BootSet, 'rootfs'> & { rootfs: string | null };
+
 export type ArtifactKind = keyof BootSet;
 
 export function bootSetOf(image: ImageRow): BootSet {
@@ -27,7 +30,7 @@ export function bootSetOf(image: ImageRow): BootSet {
 }
 
 /** The files and the directory that a boot set has. */
-export function pathsOf(bootSet: BootSet): string[] {
+export function pathsOf(bootSet: BootFiles): string[] {
   return Object.values(bootSet).filter((path) => path !== null);
 }
 

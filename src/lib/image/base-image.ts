@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { ImageRow } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
-import { type BootSet, bootSetOf, pathsOf } from './artifacts.ts';
+import { type BootFiles, bootSetOf, pathsOf } from './artifacts.ts';
 import { type DigestGround, digestPath } from './digest-path.ts';
 import { findImage } from './find.ts';
 import { digestOf } from './step-key.ts';
@@ -41,27 +41,31 @@ export interface GivenFiles {
   modules?: string | undefined;
 }
 
-/** What the image to be built boots from; its work seed is made. */
-export function bootSetFrom(base: ImageRow, { kernel, initrd, modules }: GivenFiles): BootSet {
+/** What the image to be built boots from; its work seed is made. Without a base it has what is given. */
+export function bootFilesFrom(base: ImageRow | null, { kernel, initrd, modules }: GivenFiles): BootFiles {
+  const own = base === null ? null : bootSetOf(base);
+  // In full: the sandbox has another working directory.
+  const given = (path: string | undefined): string | null => (path === undefined ? null : resolve(path));
   return {
-    ...bootSetOf(base),
-    // In full: the sandbox has another working directory.
-    ...(kernel === undefined ? {} : { kernel: resolve(kernel) }),
-    ...(initrd === undefined ? {} : { initrd: resolve(initrd) }),
-    ...(modules === undefined ? {} : { modules: resolve(modules) }),
+    rootfs: own?.rootfs ?? null,
+    kernel: given(kernel) ?? own?.kernel ?? '',
+    initrd: given(initrd) ?? own?.initrd ?? null,
+    modules: given(modules) ?? own?.modules ?? null,
     workSeed: null,
   };
 }
 
-/** What tells modules from all others: their content, unless they are a managed image's own; null where it cannot be read. */
+/**
+ * What tells modules from all others: their content, unless they are a managed image's own; null where it cannot be read.
+ */
 export async function modulesIdentity(
-  { row }: BaseImage,
-  { modules, kernel }: GivenFiles,
+  base: BaseImage | null,
+  { kernel, modules }: BootFiles,
   ground: DigestGround,
 ): Promise<unknown> {
-  if (row.managed && modules === undefined && kernel === undefined) return row.id;
+  const own = base?.row;
+  if (own?.managed && modules === own.modules_dir && kernel === own.kernel_path) return own.id;
   // Modules may be named after the kernel that they stand beside.
-  const paths = [modules ?? row.modules_dir ?? '', kernel ?? row.kernel_path];
-  const digests = await Promise.all(paths.map((path) => digestPath(resolve(path), ground)));
+  const digests = await Promise.all([modules ?? '', kernel].map((path) => digestPath(path, ground)));
   return digests.includes(null) ? null : digests;
 }

@@ -1,21 +1,24 @@
+import { FaultList } from '../errors.ts';
 import { assertImageFree, assertNameFree, assertNameUnreserved, type OperationPlan } from '../operation.ts';
 import type { ProgressMode } from '../progress.ts';
 import { imageByName } from '../store/images.ts';
 import type { ImageRow } from '../store/schema.ts';
 import type { Workspace } from '../workspace.ts';
-import { artifactColumns } from './artifacts.ts';
+import { artifactColumns, type BootFiles } from './artifacts.ts';
 import {
   type BaseImage,
-  bootSetFrom,
+  bootFilesFrom,
   type GivenFiles,
   isSameBase,
   modulesIdentity,
   readBase,
 } from './base-image.ts';
-import { type KeyedStage, keyProgram, lastKey, type PlannedStage } from './build-program.ts';
+import { type BuildProgram, type KeyedStage, keyProgram, lastKey } from './build-program.ts';
+import { type BuildSource, type KnownProgram, readProgram } from './build-source.ts';
 import type { BuildStep } from './build-step.ts';
 import { type DigestGround, digestPath } from './digest-path.ts';
 import { planFlagSteps, preparationSteps } from './flag-steps.ts';
+import { findHostKernel } from './host-kernel.ts';
 import { newImage } from './new-image.ts';
 import type { Preset } from './preset.ts';
 import type { Replace } from './replace.ts';
@@ -26,17 +29,20 @@ import { digestOf } from './step-key.ts';
 export interface BuildOptions extends GivenFiles {
   /** `image-<unix seconds>` when absent. */
   name?: string | undefined;
-  base: string;
+  source: BuildSource;
+  /** What is done after all that a recipe says. */
   steps: readonly BuildStep[];
   /** Bytes; the base's size is kept when absent. */
   size?: number | undefined;
   docker: boolean;
-  /** Absent: `debian` on an image with apt, else `none`. */
+  /** Absent: none after a recipe; else `debian` on an image with apt, and none on others. */
   preset?: Preset | undefined;
   network: 'host' | 'none';
   ssh: boolean;
   /** What of earlier builds is not taken for what a step would do. */
   anew: Anew;
+  /** Stages of a recipe of which nothing is taken. */
+  anewStages: readonly string[];
   /** Takes the name from the image that has it, which becomes an earlier generation. */
   replace?: Replace | undefined;
   progress: ProgressMode;
@@ -62,16 +68,74 @@ export class StillFresh extends Error {
 export class BaseChanged extends Error {}
 
 /** All that a build is going to do, read and digested before it is decided. */
-export interface BuildProposal {
-  /** Every image that it takes something from, by what it is called. */
-  bases: ReadonlyMap<string, BaseImage>;
-  /** The one whose kernel it has. */
-  base: BaseImage;
+export interface BuildProposal extends KnownProgram {
   /** The target last. */
   stages: readonly KeyedStage[];
   target: KeyedStage;
+  bootFiles: BootFiles;
   /** Of all that decides what comes out; null where nobody can say. */
   digest: string | null;
+}
+
+/**
+ * Reads all that a build depends on, outside the lock: it may take its time.
+ * @throws BangerError `not_found` for a base that is not there, `usage` for a recipe that makes no sense
+ */
+export async function proposeBuild(
+  workspace: Pick<Workspace, 'store' | 'config' | 'layout' | 'signal'>,
+  options: BuildOptions,
+): Promise<BuildProposal> {
+  const { config, signal } = workspace;
+  const ground = { cacheDir: config.cacheDir, signal };
+  const known = await readProgram(workspace, options);
+  const { base, bases, program, scratch } = known;
+  const bootFiles = bootFilesFrom(base?.row ?? null, {
+    ...options,
+    kernel: options.kernel ?? (scratch === null ? undefined : await hostKernel()),
+  });
+  const stages = keyProgram(await completeTarget(program, base, bootFiles, options, ground), {
+    size: options.size,
+    identityOf: (ref) => bases.get(ref)?.identity,
+    scratch: scratch?.identity ?? null,
+  });
+  const target = stages.at(-1);
+  if (target === undefined) throw new Error('a build has a target');
+  const given = [options.kernel ?? (base === null ? bootFiles.kernel : undefined), options.initrd];
+  const digests = given.map((path) => (path === undefined ? '' : digestPath(path, ground)));
+  const all = [lastKey(target), ...(await Promise.all(digests))];
+  const told = [base?.identity ?? null, options.ssh, program.labels];
+  const digest = all.includes(null) ? null : digestOf([all, told]);
+  return { ...known, stages, target, bootFiles, digest };
+}
+
+async function hostKernel(): Promise<string> {
+  const faults = new FaultList();
+  const kernel = await findHostKernel(faults, 'give a kernel: --kernel FILE');
+  faults.throwIfAny('image build');
+  return kernel ?? '';
+}
+
+/** What a command line adds to a program's target: what it wants before its steps, and after them. */
+async function completeTarget(
+  { stages, labels }: BuildProgram,
+  base: BaseImage | null,
+  bootFiles: BootFiles,
+  options: BuildOptions,
+  ground: DigestGround,
+): Promise<BuildProgram> {
+  const { source, preset, network, docker, steps } = options;
+  const directory = bootFiles.modules;
+  const modules =
+    directory === null ? null : { directory, identity: await modulesIdentity(base, bootFiles, ground) };
+  const wanted = preset ?? (source.kind === 'recipe' ? 'none' : undefined);
+  const before = preparationSteps({ modules, preset: wanted, docker, steps });
+  const after = await planFlagSteps({ steps, docker, network }, ground);
+  return {
+    labels,
+    stages: stages.map((stage, index) =>
+      index === stages.length - 1 ? { ...stage, steps: [...before, ...stage.steps, ...after] } : stage,
+    ),
+  };
 }
 
 /** What a build has decided under the lock. */
@@ -83,49 +147,6 @@ export interface PlannedBuild {
 }
 
 /**
- * Reads all that a build depends on, outside the lock: it may take its time.
- * @throws BangerError `not_found` for a base that is not there
- */
-export async function proposeBuild(
-  { store, config, signal }: Pick<Workspace, 'store' | 'config' | 'signal'>,
-  options: BuildOptions,
-): Promise<BuildProposal> {
-  const ground = { cacheDir: config.cacheDir, signal };
-  const base = readBase(store, options.base);
-  const bases = new Map([[options.base, base]]);
-  const stage = await planTarget(base, options, ground);
-  const stages = keyProgram(
-    { stages: [stage], labels: {} },
-    { size: options.size, identityOf: (ref) => bases.get(ref)?.identity, scratch: null },
-  );
-  const target = stages.at(-1);
-  if (target === undefined) throw new Error('a build has a target');
-  const given = [options.kernel, options.initrd].filter((path) => path !== undefined);
-  const known = [lastKey(target), ...(await Promise.all(given.map((path) => digestPath(path, ground))))];
-  const told = [base.identity, options.kernel !== undefined, options.ssh];
-  const digest = known.includes(null) ? null : digestOf([known, told]);
-  return { bases, base, stages, target, digest };
-}
-
-async function planTarget(
-  base: BaseImage,
-  options: BuildOptions,
-  ground: DigestGround,
-): Promise<PlannedStage> {
-  const directory = bootSetFrom(base.row, options).modules;
-  const modules =
-    directory === null ? null : { directory, identity: await modulesIdentity(base, options, ground) };
-  const steps = await planFlagSteps(options, ground);
-  return {
-    index: 0,
-    name: null,
-    title: options.base,
-    from: { kind: 'image', ref: options.base },
-    steps: [...preparationSteps({ ...options, modules }), ...steps],
-  };
-}
-
-/**
  * Decides what a build will make, inside the transaction that reserves it.
  * @throws StillFresh when there is nothing to build; BangerError as an operation that begins
  */
@@ -133,7 +154,7 @@ export function planBuild(
   { store, layout }: Workspace,
   name: string,
   options: BuildOptions,
-  { bases, base, digest }: BuildProposal,
+  { bases, base, bootFiles, program, digest }: BuildProposal,
 ): PlannedBuild {
   for (const [ref, known] of bases) if (!isSameBase(readBase(store, ref), known)) throw new BaseChanged(ref);
   if (options.replace) {
@@ -149,14 +170,15 @@ export function planBuild(
     managed: 1,
     artifact_dir: places.artifactDir,
     ...artifactColumns(places.artifactDir, {
-      initrd: (options.initrd ?? base.row.initrd_path) !== null,
-      modules: (options.modules ?? base.row.modules_dir) !== null,
+      initrd: bootFiles.initrd !== null,
+      modules: bootFiles.modules !== null,
       workSeed: true,
     }),
     build_size: options.size ?? null,
     docker: options.docker ? 1 : 0,
-    base_image_id: base.row.id,
-    base_image_name: base.row.name,
+    base_image_id: base?.row.id ?? null,
+    base_image_name: base?.row.name ?? null,
+    labels: JSON.stringify(program.labels),
     recipe_digest: digest,
   };
   const plan: OperationPlan = {

@@ -3,7 +3,7 @@ import { access, stat } from 'node:fs/promises';
 import { BangerError, errnoOf, FaultList, PreflightError } from '../errors.ts';
 import { checkSandboxTools } from '../system/sandbox-requirements.ts';
 import { formatBytes, oneLine, shellWord } from '../text.ts';
-import { type BootSet, pathsOf } from './artifacts.ts';
+import { type BootFiles, pathsOf } from './artifacts.ts';
 import type { BuildStep } from './build-step.ts';
 import { checkBootSet, type KnownKernel, type MendOf } from './requirements.ts';
 import { checkRoom } from './room.ts';
@@ -13,7 +13,7 @@ import { findStaticBusybox } from './static-busybox.ts';
 const MIB = 2 ** 20;
 
 export interface BuildInputs {
-  bootSet: BootSet;
+  bootSet: BootFiles;
   steps: readonly BuildStep[];
   size: number | undefined;
   mendOf: MendOf;
@@ -51,7 +51,7 @@ export async function checkBuild(
   for (const step of steps) await checkStepSource(faults, step);
   faults.throwIfAny(subject);
   if (kernel === undefined) throw new Error('a boot set without a fault has a kernel');
-  if (size !== undefined) await assertGrows(bootSet.rootfs, size);
+  if (size !== undefined && bootSet.rootfs !== null) await assertGrows(bootSet.rootfs, size);
   return { kernel, busybox };
 }
 

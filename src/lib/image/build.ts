@@ -12,7 +12,6 @@ import { syncPath, syncTree } from '../system/durable.ts';
 import { type Repair, repairAndPunch } from '../system/ext4.ts';
 import type { Workspace } from '../workspace.ts';
 import { copyBootArtifacts } from './artifacts.ts';
-import { bootSetFrom } from './base-image.ts';
 import {
   BaseChanged,
   type BuildOptions,
@@ -22,7 +21,7 @@ import {
   proposeBuild,
   StillFresh,
 } from './build-plan.ts';
-import { type KeyedStep, lastKey } from './build-program.ts';
+import { type KeyedStage, type KeyedStep, lastKey } from './build-program.ts';
 import { checkBuild } from './build-requirements.ts';
 import type { PresetFacts } from './flag-steps.ts';
 import { publishGeneration } from './generation.ts';
@@ -141,22 +140,30 @@ class Build {
   }
 
   async #resolve({ signal, note }: StageContext): Promise<void> {
-    const { base, target } = this.#proposal;
-    const { steps, size, mendOf, ssh, anew } = this.#options;
+    const { base, bootFiles, target, notes } = this.#proposal;
+    const { steps, size, mendOf, ssh } = this.#options;
     const { config, layout } = this.#workspace;
     const [image, log] = [this.#image, this.#log];
     log.open();
-    log.write(`build ${image.name} (${image.id}) from ${base.row.name} (${base.row.id})`);
-    const bootSet = bootSetFrom(base.row, this.#options);
+    const from = base === null ? 'nothing' : `${base.row.name} (${base.row.id})`;
+    log.write(`build ${image.name} (${image.id}) from ${from}`);
+    for (const told of notes) {
+      log.write(told);
+      note(told);
+    }
     const imagesDir = layout.imagesDir;
-    const checked = await checkBuild(`build ${image.name}`, { bootSet, steps, size, mendOf, imagesDir });
+    const checked = await checkBuild(`build ${image.name}`, {
+      bootSet: bootFiles,
+      ...{ steps, size, mendOf, imagesDir },
+    });
     this.#busybox = checked.busybox;
     image.kernel_format = checked.kernel.format;
     image.kernel_version = checked.kernel.version;
     this.#key = ssh ? await ensureKeyPair(config.sshKeyPath, { signal }) : null;
     const key = this.#resultKey();
-    const isReusable =
-      anew === 'nothing' || (anew === 'packages' && !target.steps.some(({ installs }) => installs));
+    const isReusable = this.#proposal.stages.every((stage) =>
+      stage.steps.every((step) => this.#mayReuse(stage, step)),
+    );
     const result = key !== null && isReusable ? this.#cache.peekResult(key) : null;
     if (result === null || !this.#cache.claim(result)) return;
     this.#result = result;
@@ -172,8 +179,7 @@ class Build {
   }
 
   async #launch(context: StageContext): Promise<void> {
-    const { base } = this.#proposal;
-    const bootSet = bootSetFrom(base.row, this.#options);
+    const { bootFiles } = this.#proposal;
     await mkdir(this.#stageDir, { mode: 0o700 });
     const begun =
       this.#result === null ? await this.#begin(context) : await this.#repeat(this.#result, context);
@@ -181,10 +187,10 @@ class Build {
     await sideBySide(context.signal, [
       begun,
       async (common) => {
-        await copyBootArtifacts(bootSet, this.#stageDir, common);
+        await copyBootArtifacts(bootFiles, this.#stageDir, common);
         // Out to the disk while steps use the processors: less is left to wait for before all is published.
         await syncPath(this.#staged('rootfs'));
-        if (bootSet.modules !== null) await syncTree(this.#staged('modules'), common);
+        if (bootFiles.modules !== null) await syncTree(this.#staged('modules'), common);
       },
     ]);
   }
@@ -198,7 +204,7 @@ class Build {
 
   /** Makes the copy that the steps work on; returns what carries them out. */
   async #begin({ show, note }: StageContext): Promise<(signal: AbortSignal) => Promise<void>> {
-    const { stages, target, bases } = this.#proposal;
+    const { stages, target, bases, scratch } = this.#proposal;
     const { size, network } = this.#options;
     const packageCache = await makePackageCache(this.#stageDir);
     const builder = new StageBuilder({
@@ -209,7 +215,11 @@ class Build {
         return { path: row.rootfs_path, wasChecked: row.managed === 1 };
       },
       cache: this.#cache,
-      mayReuse: (_, step) => this.#mayReuse(step),
+      async makeScratch(rootfs, common) {
+        if (scratch === null) throw new Error('nothing begins from nothing');
+        await scratch.make(rootfs, common);
+      },
+      mayReuse: (stage, step) => this.#mayReuse(stage, step),
       ...{
         stageDir: this.#stageDir,
         size,
@@ -234,8 +244,9 @@ class Build {
     };
   }
 
-  #mayReuse(step: KeyedStep): boolean {
-    const { anew } = this.#options;
+  #mayReuse({ name, index }: KeyedStage, step: KeyedStep): boolean {
+    const { anew, anewStages } = this.#options;
+    if (anewStages.some((one) => one.toLowerCase() === name || one === String(index))) return false;
     return anew === 'nothing' || (anew === 'packages' && !step.installs);
   }
 
@@ -291,8 +302,12 @@ class Build {
       const { title, inputs, beforeKey } = target.steps.at(-1) ?? { ...target, inputs: [], beforeKey: null };
       const made = { kind: 'result', key, stateKey, beforeKey, parent, title, inputs } as const;
       if (
-        (await this.#cache.keep({ ...made, facts: this.#facts, directory, base: base.row.rootfs_path })) !==
-        null
+        (await this.#cache.keep({
+          ...made,
+          facts: this.#facts,
+          directory,
+          base: base?.row.rootfs_path ?? null,
+        })) !== null
       )
         return;
       note('the result is not kept: cache_limit leaves no room for it');

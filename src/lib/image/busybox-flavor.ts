@@ -24,7 +24,7 @@ export interface BusyboxOptions {
 const MIB = 2 ** 20;
 export const BUSYBOX_SIZE = 64 * MIB;
 /** busybox itself, inode tables, and the least journal that ext4 has. */
-const LEAST_SIZE = 16 * MIB;
+export const LEAST_SIZE = 16 * MIB;
 
 /**
  * A few MiB from this machine's static busybox: boots to a shell on the console, gets an address, mounts the work
@@ -68,25 +68,52 @@ async function assemble(
   { busybox, kernel }: { busybox: string; kernel: string },
   { stageDir, signal, onLine }: FlavorContext,
 ): Promise<Assembled> {
-  const tree = join(stageDir, 'bootstrap');
-  try {
-    onLine(`busybox: ${busybox}`);
-    await layOut(tree, busybox, signal);
-    const runTool = asGuestRoot(signal);
-    await makeExt4(join(stageDir, ARTIFACT_FILES.rootfs), {
-      sizeBytes: size,
-      label: 'rootfs',
-      fromDirectory: tree,
-      runTool,
-      signal,
-    });
+  onLine(`busybox: ${busybox}`);
+  const rootfs = join(stageDir, ARTIFACT_FILES.rootfs);
+  await withBusyboxTree(rootfs, busybox, signal, async (tree, runTool) => {
+    await makeRootfs(rootfs, tree, { sizeBytes: size, runTool, signal });
     await makeWorkSeed({ root: tree, runTool }, join(stageDir, ARTIFACT_FILES.workSeed), signal);
-  } finally {
-    await rm(tree, { recursive: true, force: true });
-  }
+  });
   onLine(`kernel: ${kernel}`);
   await cloneFile(kernel, join(stageDir, ARTIFACT_FILES.kernel), signal);
   return { initrd: false, modules: false, preset: null, packages: [], presetPackages: [] };
+}
+
+/** Makes the root filesystem alone, which a recipe begins from. */
+export async function makeBusyboxRootfs(
+  rootfs: string,
+  busybox: string,
+  { sizeBytes, signal }: { sizeBytes: number; signal: AbortSignal },
+): Promise<void> {
+  await withBusyboxTree(rootfs, busybox, signal, (tree, runTool) =>
+    makeRootfs(rootfs, tree, { sizeBytes, runTool, signal }),
+  );
+}
+
+/** What tells such a root filesystem from others, but for the busybox in it. */
+export const BUSYBOX_TREE: readonly unknown[] = [GUEST_DIRECTORIES, GUEST_LINKS, GUEST_FILES];
+
+async function withBusyboxTree(
+  rootfs: string,
+  busybox: string,
+  signal: AbortSignal,
+  use: (tree: string, runTool: RunTool) => Promise<void>,
+): Promise<void> {
+  const tree = `${rootfs}.tree`;
+  try {
+    await layOut(tree, busybox, signal);
+    await use(tree, asGuestRoot(signal));
+  } finally {
+    await rm(tree, { recursive: true, force: true });
+  }
+}
+
+function makeRootfs(
+  rootfs: string,
+  fromDirectory: string,
+  options: { sizeBytes: number; runTool: RunTool; signal: AbortSignal },
+): Promise<void> {
+  return makeExt4(rootfs, { ...options, label: 'rootfs', fromDirectory });
 }
 
 /** The guest's tree. Modes are set, not left to the umask. */

@@ -146,6 +146,6 @@ function changed(step: ActingStep): PreflightError {
 const PACKAGE_MANAGERS = /\b(?:apt|apt-get|aptitude|apk|dnf|microdnf|yum|zypper|pacman)\b/u;
 
 /** Whether a command may install packages. */
-function asksForPackages(instruction: unknown): boolean {
+export function asksForPackages(instruction: unknown): boolean {
   return PACKAGE_MANAGERS.test(JSON.stringify(instruction));
 }

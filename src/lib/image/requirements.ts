@@ -6,7 +6,7 @@ import { identifyDisk } from '../system/disk-format.ts';
 import { identifyInitrd } from '../system/initrd-image.ts';
 import { identifyKernel, type KernelImage } from '../system/kernel-image.ts';
 import { oneLine } from '../text.ts';
-import type { ArtifactKind, BootSet } from './artifacts.ts';
+import type { ArtifactKind, BootFiles } from './artifacts.ts';
 
 export type KnownKernel = Exclude<KernelImage, { format: 'unknown' }>;
 
@@ -18,9 +18,13 @@ export type MendOf = (artifact: ArtifactKind) => string;
  * @returns the kernel's format and version
  * @throws PreflightError listing each fault with what mends it
  */
-export async function checkBootSet(subject: string, bootSet: BootSet, mendOf: MendOf): Promise<KnownKernel> {
+export async function checkBootSet(
+  subject: string,
+  bootSet: BootFiles,
+  mendOf: MendOf,
+): Promise<KnownKernel> {
   const faults = new FaultList();
-  await checkDisk(faults, 'rootfs', bootSet.rootfs, mendOf);
+  if (bootSet.rootfs !== null) await checkDisk(faults, 'rootfs', bootSet.rootfs, mendOf);
   const kernel = await checkKernel(faults, bootSet.kernel, mendOf);
   if (bootSet.initrd !== null) await checkInitrd(faults, bootSet.initrd, mendOf);
   if (bootSet.modules !== null) await checkModules(faults, bootSet.modules, mendOf);

@@ -25,6 +25,8 @@ export interface StageBuilderOptions {
   stages: readonly KeyedStage[];
   /** The root filesystem of an image of ours, by what the recipe calls it. */
   baseOf(ref: string): BaseDisk;
+  /** Makes a root filesystem from nothing. */
+  makeScratch(rootfs: string, signal: AbortSignal): Promise<void>;
   cache: StepCache;
   /** Whether a step that is kept may be taken for what it would do. */
   mayReuse(stage: KeyedStage, step: KeyedStep): boolean;
@@ -201,7 +203,10 @@ export class StageBuilder {
       method = await cloneWritten(await this.rootfsOf(stage.from), target, signal);
     } else if (stage.from.kind === 'image') {
       method = await cloneFile(baseOf(stage.from.ref).path, target, signal);
-    } else throw new Error('nothing to begin from');
+    } else {
+      await this.#options.makeScratch(target, signal);
+      return;
+    }
     this.#tookToCopy(method, startedAt);
     log.write(`rootfs ${describeClone(method)}`);
     note(describeClone(method));
@@ -296,12 +301,11 @@ export class StageBuilder {
   }
 
   /** What a stage's first state was made from. */
-  #baseOf({ from }: KeyedStage): string {
+  #baseOf({ from }: KeyedStage): string | null {
     const { stages, baseOf } = this.#options;
     if (from.kind === 'image') return baseOf(from.ref).path;
     const below = from.kind === 'stage' ? stages.find(({ index }) => index === from.index) : undefined;
-    if (below === undefined) throw new Error('nothing to begin from');
-    return this.#baseOf(below);
+    return below === undefined ? null : this.#baseOf(below);
   }
 
   #explain(stage: KeyedStage, done: number): string {

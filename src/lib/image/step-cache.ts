@@ -62,8 +62,8 @@ export interface StepDraft {
   facts: CachedFacts;
   /** On the filesystem of the state directory, with the files; it becomes the cache's. */
   directory: string;
-  /** What it was made from where there is no parent: the base's root filesystem. */
-  base: string;
+  /** What it was made from where there is no parent: the base's root filesystem, or nothing. */
+  base: string | null;
 }
 
 /** The states of builds that are kept, so that the next build need not come to them anew. */
@@ -206,18 +206,15 @@ async function measure(
 ): Promise<Pick<CachedStepRow, 'bytes' | 'base' | 'base_bytes'>> {
   const before = parent?.rootfs ?? base;
   const own = await extentsOrLength(files.rootfs, signal);
-  const others = Array.isArray(own) ? await extentsOrLength(before, signal) : 0;
+  const others = Array.isArray(own) && before !== null ? await extentsOrLength(before, signal) : 0;
   const seed = kind === 'result' ? await extentsOrLength(files.workSeed, signal) : 0;
   const seedBytes = Array.isArray(seed) ? lengthOf(seed) : seed;
   if (!Array.isArray(own)) return { bytes: own + seedBytes, base: null, base_bytes: 0 };
   const bytes = Array.isArray(others) ? lengthWithout(own, others) : lengthOf(own);
   const sharedWithBase = parent === null ? lengthOf(own) - bytes : 0;
+  if (base === null || sharedWithBase === 0) return { bytes: bytes + seedBytes, base: null, base_bytes: 0 };
   const { dev, ino } = await stat(base);
-  return {
-    bytes: bytes + seedBytes,
-    base: sharedWithBase > 0 ? `${dev}:${ino}` : null,
-    base_bytes: sharedWithBase,
-  };
+  return { bytes: bytes + seedBytes, base: `${dev}:${ino}`, base_bytes: sharedWithBase };
 }
 
 const SECTOR = 512;

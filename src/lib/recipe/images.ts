@@ -1,4 +1,4 @@
-import type { Recipe, Stage, Step } from './recipe.ts';
+import type { Origin, Recipe, Step } from './recipe.ts';
 
 /** Every image that a recipe takes something from, each once: what has to be there before it is carried out. */
 export function imagesOf({ stages }: Recipe): string[] {
@@ -6,7 +6,8 @@ export function imagesOf({ stages }: Recipe): string[] {
   return [...new Set(origins.flatMap((origin) => (origin.kind === 'image' ? [origin.ref] : [])))];
 }
 
-function originsOf(step: Step): (Stage['from'] | { kind: 'context' })[] {
+/** What one step takes files from. */
+export function originsOf(step: Step): (Origin | { kind: 'context' })[] {
   switch (step.kind) {
     case 'copy':
       return [step.from];
