@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BangerError, PreflightError } from '../errors.ts';
-import type { ProcessResult, RunOptions } from './process.ts';
+import { type ProcessResult, type RunOptions, toolFailed } from './process.ts';
 import { requireRoom } from './room.ts';
 import { enterHolder } from './sandbox-entry.ts';
 import { type Holder, type MountKind, startHolder } from './sandbox-holder.ts';
@@ -55,6 +55,8 @@ export interface Sandbox {
   run(argv: readonly string[], options?: StepOptions): Promise<ProcessResult>;
   /** Runs a tool of the host where the image is mounted and ids are mapped. Throws as `run` of process.ts does. */
   runTool(file: string, args: readonly string[], options?: RunOptions): Promise<ProcessResult>;
+  /** The same of a tool that reads a stream, which is destroyed in any case. */
+  feedTool(file: string, args: readonly string[], input: Readable): Promise<ProcessResult>;
   /**
    * Unmounts, waits until everything is in the image file, and ends the namespaces.
    * @throws BangerError `tool_failed` when unmounting or writing out failed.
@@ -157,6 +159,13 @@ function makeSandbox(
       requireMounted();
       toolsRan = true;
       return entry.runTool(file, args, toolOptions);
+    },
+    async feedTool(file, args, input) {
+      requireMounted();
+      toolsRan = true;
+      const result = await entry.feed([file, ...args], { head: '', stream: input });
+      if (result.exitCode !== 0) throw toolFailed(file, result);
+      return result;
     },
     async close() {
       requireMounted();
