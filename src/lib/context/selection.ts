@@ -1,13 +1,12 @@
 import { posix } from 'node:path';
-import { BangerError } from '../errors.ts';
 import { oneLine } from '../text.ts';
 import { ContextEntry } from './entry.ts';
 import type { IgnoreFile } from './ignore-file.ts';
 import { missingSource } from './missing.ts';
-import { cleanPath, type PatternList } from './patterns.ts';
+import type { PatternList } from './patterns.ts';
 import { locate, type Place } from './place.ts';
 import type { Reading } from './reading.ts';
-import { type Expanded, expandSource } from './source.ts';
+import { type Expanded, expandSource, keptFrom } from './source.ts';
 import { entryOptions, selectTree } from './tree.ts';
 
 /** What sources are looked for in. */
@@ -33,7 +32,7 @@ export async function selectSources(
   for (const source of sources) {
     const before = reading.faultCount;
     const expanded = await expandSource(source, ground.root, ground.ignoreFile.patterns, reading);
-    const base = parents ? baseOf(source) : null;
+    const base = parents ? keptFrom(source) : null;
     const { entries, isFiltered } = await selectExpanded(expanded, base, ground, reading);
     // One by one: a million arguments are too many for a call.
     for (const entry of entries) selected.push(entry);
@@ -43,22 +42,6 @@ export async function selectSources(
   }
   reading.end();
   return selected;
-}
-
-/**
- * How many names in front of a source are not kept: those before `/./`, none where it stands nowhere
- * (Dockerfile reference, COPY --parents).
- */
-function baseOf(source: string): number {
-  const pivot = source.indexOf('/./');
-  const above = pivot === -1 ? '' : cleanPath(source.slice(0, pivot));
-  if (above.split('/').includes('**')) {
-    throw new BangerError(
-      'usage',
-      `${oneLine(source)}: before /./ nothing can stand for any number of directories`,
-    );
-  }
-  return above === '' ? 0 : above.split('/').length;
 }
 
 interface Selected {

@@ -2,6 +2,7 @@ import { lstatSync } from 'node:fs';
 import { posix } from 'node:path';
 import { BangerError } from '../errors.ts';
 import { fsPath, readNames } from '../system/file-name.ts';
+import { oneLine } from '../text.ts';
 import { Glob, type Progress } from './glob.ts';
 import { cleanPath, type Directory, type PatternList } from './patterns.ts';
 import { locate } from './place.ts';
@@ -10,11 +11,27 @@ import type { Reading } from './reading.ts';
 const WILDCARD = /(?<!\\)(?:\\\\)*[*?[]/u;
 
 /** The parts of a source that stand for themselves, and the pattern that follows; null where there is none. */
-function splitSource(source: string): { fixed: string; pattern: string | null } {
+export function splitSource(source: string): { fixed: string; pattern: string | null } {
   const parts = cleanPath(source).split('/');
   const first = parts.findIndex((part) => WILDCARD.test(part));
   const fixed = (first === -1 ? parts : parts.slice(0, first)).join('/').replace(/\\(.)/gsu, '$1');
   return { fixed, pattern: first === -1 ? null : parts.slice(first).join('/') };
+}
+
+/**
+ * How many names in front of a source are not kept: those before `/./`, none where it stands nowhere
+ * (Dockerfile reference, COPY --parents).
+ */
+export function keptFrom(source: string): number {
+  const pivot = source.indexOf('/./');
+  const above = pivot === -1 ? '' : cleanPath(source.slice(0, pivot));
+  if (above.split('/').includes('**')) {
+    throw new BangerError(
+      'usage',
+      `${oneLine(source)}: before /./ nothing can stand for any number of directories`,
+    );
+  }
+  return above === '' ? 0 : above.split('/').length;
 }
 
 export interface Expanded {

@@ -24,7 +24,7 @@ function applyClause(clause: string, mode: number, isDirectory: boolean): number
     const bits = bitsOf(what, named, changed, isDirectory) & free;
     if (operator === '-') changed &= ~bits;
     else if (operator === '+') changed |= bits;
-    else changed = (changed & ~(scopeOf(named, isDirectory) & free)) | bits;
+    else changed = (changed & ~scopeOf(named, isDirectory)) | bits;
   }
   return changed;
 }
@@ -33,6 +33,7 @@ function applyClause(clause: string, mode: number, isDirectory: boolean): number
 function scopeOf(named: string, isDirectory: boolean): number {
   let scope = 0;
   for (const who of ['u', 'g', 'o'] as const) if (named.includes(who)) scope |= 7 << SHIFT[who];
+  if (named.includes('o')) scope |= STICKY;
   if (isDirectory) return scope;
   if (named.includes('u')) scope |= SETUID;
   if (named.includes('g')) scope |= SETGID;

@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import { PreflightError } from '../errors.ts';
+import { withVolume } from '../ext4/volume.ts';
 import type { CopyStep } from '../recipe/recipe.ts';
 import { oneLine } from '../text.ts';
 import { changeMode } from './chmod.ts';
@@ -8,7 +9,8 @@ import { type CopyItem, itemOfEntry, itemOfInline } from './copy-item.ts';
 import { type CopyPlace, Finish, type Owner, putArchive } from './guest-archive.ts';
 import { askGuest } from './guest-question.ts';
 import { findOwner, isNumeric, readAccounts } from './guest-users.ts';
-import { nameStep, noContext, type StepSurroundings } from './recipe-surroundings.ts';
+import { selectOrigin } from './origin-source.ts';
+import { nameStep, noContext, noteLeft, type StepSurroundings } from './recipe-surroundings.ts';
 import { findArchives, unpackArchive } from './unpack-archive.ts';
 
 /** What can be gone through more than once. */
@@ -22,8 +24,23 @@ const IS_DIRECTORY_SCRIPT = `if [ -d "$1" ]; then echo yes; fi`;
 /** COPY, and ADD (Dockerfile reference; where it is silent, BuildKit's fsutil, copy/copy.go). */
 export async function copyFiles(step: CopyStep, title: string, around: StepSurroundings): Promise<void> {
   const where = nameStep(step, title);
+  const { from, sources, excludes, parents } = step;
+  if (from.kind === 'context') {
+    await copyItems(step, title, await itemsOf(step, where, around), around);
+    return;
+  }
+  await withVolume(await around.rootfsOf(from), async (volume) => {
+    const { signal, log } = around;
+    const selection = await selectOrigin(volume, sources, { excludes, parents, signal, where });
+    await copyItems(step, title, [...selection.items, ...step.files.map(itemOfInline)], around);
+    noteLeft(`${where}: devices, FIFOs and sockets are left out`, selection.left, log);
+    noteLeft(`${where}: extended attributes are left out`, selection.attributes, log);
+  });
+}
+
+async function copyItems(step: CopyStep, title: string, all: Items, around: StepSurroundings): Promise<void> {
+  const where = nameStep(step, title);
   const owner = step.chown === null ? null : await ownerOf(step.chown, where, around);
-  const all = await itemsOf(step, where, around);
   const archives = step.unpack ? await findArchives(all, around) : [];
   const items = archives.length === 0 ? all : without(all, new Set(archives.map(({ index }) => index)));
   const isAny = archives.length === 0 || items[Symbol.iterator]().next().done !== true;
@@ -74,7 +91,6 @@ async function ownerOf(chown: string, where: string, around: StepSurroundings): 
 async function itemsOf(step: CopyStep, where: string, around: StepSurroundings): Promise<Items> {
   const inline = step.files.map(itemOfInline);
   if (step.sources.length === 0) return inline;
-  if (step.from.kind !== 'context') throw new Error('not yet');
   const { context } = around;
   if (context === null) throw noContext(where);
   const { entries } = await context.resolve(step.sources, { exclude: step.excludes, parents: step.parents });

@@ -5,11 +5,14 @@ import type { ContextPlace } from '../context/context.ts';
 import { identityOf } from '../context/entry.ts';
 import { changedWhileRead, readError } from '../context/reading.ts';
 import { BangerError, PreflightError } from '../errors.ts';
-import type { BindMount, CacheMount, Mount, RunStep, SecretMount } from '../recipe/recipe.ts';
+import { withVolume } from '../ext4/volume.ts';
+import type { BindMount, CacheMount, Mount, Origin, RunStep, SecretMount } from '../recipe/recipe.ts';
 import { bytesOfName, fsPath } from '../system/file-name.ts';
 import type { StepMount } from '../system/sandbox-step.ts';
 import { oneLine } from '../text.ts';
 import { holdCache } from './cache-mount.ts';
+import { archiveOf } from './copy-archive.ts';
+import { literal, selectOrigin } from './origin-source.ts';
 import type { StepSurroundings } from './recipe-surroundings.ts';
 import { noContext } from './recipe-surroundings.ts';
 
@@ -70,7 +73,7 @@ async function prepare(
       prepareSecret(mount, prepared, where, around);
       break;
     case 'cache':
-      prepared.mounts.push(await prepareCache(mount, undo, around));
+      prepared.mounts.push(await prepareCache(mount, undo, where, around));
       break;
     case 'bind':
       prepared.mounts.push(await prepareBind(mount, undo, where, around));
@@ -113,10 +116,23 @@ function prepareSecret(
   prepared.mounts.push({ kind: 'data', content, target, mode, writable: isOwned });
 }
 
-async function prepareCache(mount: CacheMount, undo: Undo, around: StepSurroundings): Promise<StepMount> {
+async function prepareCache(
+  mount: CacheMount,
+  undo: Undo,
+  where: string,
+  around: StepSurroundings,
+): Promise<StepMount> {
   const fill = async (directory: string): Promise<void> => {
     if (mount.from === null) return;
-    throw new Error(`not yet: ${directory}`);
+    const { origin, source } = mount.from;
+    const { isDirectory } = await unpackOrigin(origin, source, directory, where, around);
+    if (isDirectory) return;
+    throw new PreflightError(where, [
+      {
+        message: `${oneLine(source)} is no directory, and cannot be what a cache begins with`,
+        mend: 'name a directory',
+      },
+    ]);
   };
   const { directory, release } = await holdCache(mount, fill, around);
   undo.push(release);
@@ -133,17 +149,55 @@ async function prepareBind(
   where: string,
   around: StepSurroundings,
 ): Promise<StepMount> {
-  if (from.kind !== 'context') throw new Error('not yet');
-  if (around.context === null) throw noContext(where);
-  const place = await around.context.select(source);
-  if (readonly && place.isWhole) return { kind: 'bind', source: place.path, target, writable: false };
+  const place = from.kind === 'context' ? await selectContext(source, where, around) : null;
+  if (place?.isWhole && readonly) return { kind: 'bind', source: place.path, target, writable: false };
   const directory = await mkdtemp(join(around.scratchDir, 'bind-'));
   undo.push(async () => {
     await around.sandbox.runTool('rm', ['-rf', '--', directory]);
   });
-  const copy = join(directory, 'copy');
-  await copyPlace(place, copy, around.signal);
+  let copy = join(directory, 'copy');
+  if (place !== null) await copyPlace(place, copy, around.signal);
+  else if (from.kind !== 'context') {
+    await mkdir(copy);
+    const { name } = await unpackOrigin(from, source, copy, where, around);
+    copy = join(copy, name);
+  }
   return { kind: 'bind', source: copy, target, writable: !readonly };
+}
+
+async function selectContext(
+  source: string,
+  where: string,
+  { context }: StepSurroundings,
+): Promise<ContextPlace> {
+  if (context === null) throw noContext(where);
+  return context.select(source);
+}
+
+/**
+ * Puts what a stage or an image has at a path into a directory of the host, with its owners: the host's tar does it where
+ * the guest's ids are.
+ * @returns the name of a file in it; empty where it became the directory itself
+ */
+async function unpackOrigin(
+  origin: Origin,
+  source: string,
+  directory: string,
+  where: string,
+  around: StepSurroundings,
+): Promise<{ isDirectory: boolean; name: string }> {
+  const { signal, sandbox, log } = around;
+  return withVolume(await around.rootfsOf(origin), async (volume) => {
+    const options = { excludes: [], parents: false, signal, where };
+    const { items, left } = await selectOrigin(volume, [literal(source)], options);
+    if (left.length > 0) log.write(`note: ${where}: devices, FIFOs and sockets are left out of the mount`);
+    const [top] = items;
+    const isDirectory = top?.type === 'directory';
+    const named = items.map((item) => (item.path === '' ? { ...item, path: '.' } : item));
+    const args = ['-x', '-p', '--numeric-owner', '-C', directory, '-f', '-'];
+    await sandbox.feedTool('tar', args, archiveOf(named));
+    return { isDirectory, name: isDirectory ? '' : (top?.path ?? '') };
+  });
 }
 
 async function copyPlace(

@@ -1,3 +1,4 @@
+import type { BuildLog } from '../build-log.ts';
 import type { Context } from '../context/context.ts';
 import { PreflightError } from '../errors.ts';
 import type { Origin, Step } from '../recipe/recipe.ts';
@@ -33,4 +34,14 @@ export function noContext(where: string): PreflightError {
       mend: 'give the build a directory',
     },
   ]);
+}
+
+/** How many names a note has. */
+const NAMED = 5;
+
+/** Tells the log of what could not be taken along. */
+export function noteLeft(what: string, paths: readonly string[], log: Pick<BuildLog, 'write'>): void {
+  if (paths.length === 0) return;
+  const more = paths.length > NAMED ? ` and ${paths.length - NAMED} more` : '';
+  log.write(oneLine(`note: ${what}: ${paths.slice(0, NAMED).join(' ')}${more}`));
 }

@@ -11,7 +11,7 @@ import { archiveOf } from './copy-archive.ts';
 import type { CopyItem } from './copy-item.ts';
 import { type CopyPlace, Finish, type Owner, putArchive } from './guest-archive.ts';
 import { askGuest, MAKE_DIRECTORY } from './guest-question.ts';
-import type { StepSurroundings } from './recipe-surroundings.ts';
+import { noteLeft, type StepSurroundings } from './recipe-surroundings.ts';
 
 /** A file that holds a tar archive. */
 export interface Archive {
@@ -31,8 +31,6 @@ const MAGIC = {
   zstd: Buffer.from([0x28, 0xb5, 0x2f, 0xfd]),
 };
 const BLOCK = 512;
-/** How many names a note has. */
-const NAMED = 5;
 
 const FIRST_BLOCK_SCRIPT = `"$box" "$1" 2>/dev/null | "$box" head -c ${BLOCK} | "$box" base64 -w 0`;
 const OUTPUT = '/run/banger/unpacked';
@@ -138,8 +136,8 @@ export async function unpackArchive(
     await rm(scratch, { force: true });
   }
   if (!finish.isNothing) await putArchive(null, finish, place, `${title}: owners and modes`, around);
-  note('devices and FIFOs are left out', left, archive, around);
-  note('extended attributes are left out', attributes, archive, around);
+  noteLeft(`${archive.item.path}: devices and FIFOs are left out`, left, around.log);
+  noteLeft(`${archive.item.path}: extended attributes are left out`, attributes, around.log);
 }
 
 async function openArchive(
@@ -211,12 +209,6 @@ function pathInside(name: Buffer): string {
     );
   }
   return parts.join('/');
-}
-
-function note(what: string, paths: readonly string[], { item }: Archive, { log }: StepSurroundings): void {
-  if (paths.length === 0) return;
-  const more = paths.length > NAMED ? ` and ${paths.length - NAMED} more` : '';
-  log.write(oneLine(`note: ${item.path}: ${what}: ${paths.slice(0, NAMED).join(' ')}${more}`));
 }
 
 function explain(error: unknown, { item }: Archive, where: string): unknown {

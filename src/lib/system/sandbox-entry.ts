@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import type { RunTool } from './ext4.ts';
 import { type ProcessOptions, type ProcessResult, type StartOptions, start } from './process.ts';
@@ -59,17 +58,28 @@ export function enterHolder(holder: Holder, signal: AbortSignal): Entry {
 
 /** @throws what the stream failed with; no more is read when nobody takes it */
 async function pump(stream: Readable, output: NodeJS.WritableStream): Promise<void> {
-  const gone = new AbortController();
-  output.once('close', () => {
-    gone.abort();
+  let isGone = false;
+  let goOn = (): void => {};
+  const leave = (): void => {
+    isGone = true;
     stream.destroy();
-  });
+    goOn();
+  };
+  output
+    .once('error', leave)
+    .once('close', leave)
+    .on('drain', () => goOn());
   try {
     for await (const chunk of stream) {
-      if (!output.write(chunk)) await once(output, 'drain', { signal: gone.signal });
+      if (isGone) return;
+      const drained = new Promise<void>((resolve) => {
+        goOn = resolve;
+      });
+      if (!output.write(chunk)) await drained;
     }
   } catch (error) {
-    if (!gone.signal.aborted) throw error;
+    // Whose stream ended because nobody read it any more has not failed.
+    if (!isGone) throw error;
   }
   output.end();
 }

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BangerError, PreflightError } from '../errors.ts';
 import type { CloneMethod } from './clone.ts';
-import type { ProcessResult, RunOptions } from './process.ts';
+import { type ProcessResult, type RunOptions, toolFailed } from './process.ts';
 import { requireRoom } from './room.ts';
 import { copyImage } from './sandbox-copy.ts';
 import { enterHolder } from './sandbox-entry.ts';
@@ -57,6 +57,8 @@ export interface Sandbox {
   run(argv: readonly string[], options?: StepOptions): Promise<ProcessResult>;
   /** Runs a tool of the host where the image is mounted and ids are mapped. Throws as `run` of process.ts does. */
   runTool(file: string, args: readonly string[], options?: RunOptions): Promise<ProcessResult>;
+  /** The same of a tool that reads a stream, which is destroyed in any case. */
+  feedTool(file: string, args: readonly string[], input: Readable): Promise<ProcessResult>;
   /**
    * Copies the image as it stands between two steps, sharing extents where that can be: a whole filesystem, as if it had
    * been unmounted.
@@ -175,6 +177,13 @@ function makeSandbox(
         requireRoom(target);
         throw error;
       }
+    },
+    async feedTool(file, args, input) {
+      requireMounted();
+      toolsRan = true;
+      const result = await entry.feed([file, ...args], { head: '', stream: input });
+      if (result.exitCode !== 0) throw toolFailed(file, result);
+      return result;
     },
     async close() {
       requireMounted();
