@@ -268,6 +268,7 @@ describe('the cache', () => {
     try {
       const { rootfs, kernel } = await makeBase(home);
       await home.ok(['image', 'register', 'base', '--rootfs', rootfs, '--kernel', kernel], options);
+      await home.ok(['image', 'promote', 'base'], options);
       const steps = ['one', 'two', 'three'].flatMap((name) => [
         '--run',
         `head -c 1000000 /dev/urandom >/${name}`,

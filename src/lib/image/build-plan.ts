@@ -25,6 +25,7 @@ import type { Replace } from './replace.ts';
 import type { MendOf } from './requirements.ts';
 import { type ImagePlaces, placesFor } from './stage-directory.ts';
 import { digestOf } from './step-key.ts';
+import type { Anew } from './steps-anew.ts';
 
 export interface BuildOptions extends GivenFiles {
   /** `image-<unix seconds>` when absent. */
@@ -41,7 +42,7 @@ export interface BuildOptions extends GivenFiles {
   ssh: boolean;
   /** What of earlier builds is not taken for what a step would do. */
   anew: Anew;
-  /** Stages of a recipe of which nothing is taken. */
+  /** Stages of a recipe, by name or number, of which nothing is taken. */
   anewStages: readonly string[];
   /** Takes the name from the image that has it, which becomes an earlier generation. */
   replace?: Replace | undefined;
@@ -50,9 +51,6 @@ export interface BuildOptions extends GivenFiles {
   logFile?: string | undefined;
   mendOf: MendOf;
 }
-
-/** `nothing`: whatever is kept is taken. `packages`: from the first step on that may find newer packages. */
-export type Anew = 'nothing' | 'packages' | 'everything';
 
 /** Ends the decision: there is nothing to build. */
 export class StillFresh extends Error {

@@ -4,7 +4,7 @@ import { parseBuildArguments } from '../recipe/build-arguments.ts';
 import { imagesOf } from '../recipe/images.ts';
 import { readRecipe } from '../recipe/read.ts';
 import type { Recipe } from '../recipe/recipe.ts';
-import { findRecipeFile, readRecipeFile } from '../recipe/recipe-file.ts';
+import { findRecipeFile, readRecipeFile, readRecipeInput } from '../recipe/recipe-file.ts';
 import { oneLine } from '../text.ts';
 import type { Workspace } from '../workspace.ts';
 import { type BaseImage, readBase } from './base-image.ts';
@@ -30,6 +30,9 @@ export interface RecipeSource {
   /** What FROM scratch begins with. */
   flavor?: 'busybox' | undefined;
 }
+
+/** As a file: the recipe comes on standard input. */
+const STDIN = '-';
 
 /** What a command line says of it; one of image and recipe is there. */
 export function buildSource(
@@ -90,17 +93,17 @@ export async function readProgram(
     const program = { stages: [stage], labels: {} };
     return { program, bases: new Map([[ref, base]]), base, scratch: null, notes: [] };
   }
-  const path = findRecipeFile(source.context, source.file);
+  const path = source.file === STDIN ? null : findRecipeFile(source.context, source.file);
   const recipe = readRecipe({
-    path,
-    text: readRecipeFile(path),
+    path: path ?? 'standard input',
+    text: path === null ? readRecipeInput() : readRecipeFile(path),
     buildArgs: parseBuildArguments(source.buildArgs),
     target: source.target,
   });
   const bases = new Map(imagesOf(recipe).map((ref) => [ref, readBase(store, ref)]));
   const context = openContext({
     directory: source.context,
-    recipePath: path,
+    recipePath: path ?? undefined,
     cacheDir: config.cacheDir,
     signal,
   });

@@ -21,7 +21,7 @@ import {
   proposeBuild,
   StillFresh,
 } from './build-plan.ts';
-import { type KeyedStage, type KeyedStep, lastKey } from './build-program.ts';
+import { type KeyedStep, lastKey } from './build-program.ts';
 import { checkBuild } from './build-requirements.ts';
 import type { PresetFacts } from './flag-steps.ts';
 import { publishGeneration } from './generation.ts';
@@ -34,6 +34,7 @@ import { type OpenStage, StageBuilder } from './stage-builder.ts';
 import { type CachedStep, StepCache } from './step-cache.ts';
 import { stepInput, stepKey } from './step-key.ts';
 import type { StepOutcome } from './step-outcome.ts';
+import { stepsAnew } from './steps-anew.ts';
 import { beginWhenFree } from './wait-for-name.ts';
 import { makeWorkSeed } from './work-seed.ts';
 
@@ -81,6 +82,8 @@ class Build {
   readonly #stageDir: string;
   readonly #log: BuildLog;
   readonly #cache: StepCache;
+  /** What is done whatever is kept of it. */
+  readonly #anew: ReadonlySet<KeyedStep>;
   #busybox = '';
   #key: KeyPair | null = null;
   /** The finished image of an earlier build that this one would repeat. */
@@ -105,6 +108,7 @@ class Build {
     this.#proposal = proposal;
     this.#image = image;
     this.#stageDir = places.stageDir;
+    this.#anew = stepsAnew(proposal.stages, options);
     this.#log = new BuildLog(places.logPath, options.logFile);
     this.#cache = new StepCache({
       store,
@@ -161,13 +165,11 @@ class Build {
     image.kernel_version = checked.kernel.version;
     this.#key = ssh ? await ensureKeyPair(config.sshKeyPath, { signal }) : null;
     const key = this.#resultKey();
-    const isReusable = this.#proposal.stages.every((stage) =>
-      stage.steps.every((step) => this.#mayReuse(stage, step)),
-    );
+    const isReusable = target.steps.every((step) => !this.#anew.has(step));
     const result = key !== null && isReusable ? this.#cache.peekResult(key) : null;
     if (result === null || !this.#cache.claim(result)) return;
     this.#result = result;
-    const told = `all ${target.steps.length} steps are kept of an earlier build`;
+    const told = 'kept of an earlier build, all of it';
     log.write(told);
     note(told);
   }
@@ -219,7 +221,7 @@ class Build {
         if (scratch === null) throw new Error('nothing begins from nothing');
         await scratch.make(rootfs, common);
       },
-      mayReuse: (stage, step) => this.#mayReuse(stage, step),
+      mayReuse: (step) => !this.#anew.has(step),
       ...{
         stageDir: this.#stageDir,
         size,
@@ -242,12 +244,6 @@ class Build {
       this.#facts = open.facts;
       await packageCache.remove(open.sandbox);
     };
-  }
-
-  #mayReuse({ name, index }: KeyedStage, step: KeyedStep): boolean {
-    const { anew, anewStages } = this.#options;
-    if (anewStages.some((one) => one.toLowerCase() === name || one === String(index))) return false;
-    return anew === 'nothing' || (anew === 'packages' && !step.installs);
   }
 
   async #prepareWorkSeed({ signal }: StageContext): Promise<void> {
@@ -273,6 +269,7 @@ class Build {
   }
 
   async #writeMetadata({ note }: StageContext): Promise<void> {
+    await this.#builder?.cleanUp();
     if (this.#checkedRootfs !== undefined) {
       const repair = await this.#checkedRootfs;
       for (const line of repair.repaired) this.#log.write(`e2fsck: ${line}`);

@@ -92,9 +92,9 @@ export async function runCommand(
     onLine: (line, stream) => output.take(line, stream),
   });
   output.end();
-  log.write(
-    `${title.replace(/:.*$/su, '')}: status ${result.exitCode} after ${formatDuration(result.durationMs)}`,
-  );
+  // `step 1/2`, `[stage 1/2]`: what it runs has just been written.
+  const which = title.replace(/^(\[[^\]]*\]|[^:]*).*$/su, '$1');
+  log.write(`${which}: status ${result.exitCode} after ${formatDuration(result.durationMs)}`);
   if (result.exitCode !== 0) throw stepFailed(title, result, tail);
 }
 

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { link, mkdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BuildLog } from '../build-log.ts';
@@ -7,6 +8,7 @@ import type { Origin } from '../recipe/recipe.ts';
 import { type CloneMethod, cloneFile, cloneWritten } from '../system/clone.ts';
 import { growExt4, type Repair } from '../system/ext4.ts';
 import { openSandbox, type Sandbox } from '../system/sandbox.ts';
+import type { ImageCopy } from '../system/sandbox-copy.ts';
 import { describeClone } from './artifacts.ts';
 import type { KeyedStage, KeyedStep } from './build-program.ts';
 import type { PackageCache } from './package-cache.ts';
@@ -29,7 +31,7 @@ export interface StageBuilderOptions {
   makeScratch(rootfs: string, signal: AbortSignal): Promise<void>;
   cache: StepCache;
   /** Whether a step that is kept may be taken for what it would do. */
-  mayReuse(stage: KeyedStage, step: KeyedStep): boolean;
+  mayReuse(step: KeyedStep): boolean;
   /** On the filesystem of the state directory. */
   stageDir: string;
   /** Bytes that root filesystems are grown to. */
@@ -132,6 +134,12 @@ export class StageBuilder {
     await rmdir(mountpointOf(rootfs));
   }
 
+  /** Waits for what is being kept, and removes the disks of other stages: nothing of it is published. */
+  async cleanUp(): Promise<void> {
+    await Promise.all(this.#keeping);
+    await rm(this.#ownDir, { recursive: true, force: true });
+  }
+
   /** After an error: ends what is mounted; what is on its way into the cache still gets there. */
   async abandon(): Promise<void> {
     for (const sandbox of this.#sandboxes) await sandbox.abandon();
@@ -148,7 +156,7 @@ export class StageBuilder {
 
   async #finish(origin: Origin): Promise<string> {
     const { baseOf, stages, signal } = this.#options;
-    const path = this.#newPath();
+    const path = await this.#newPath();
     if (origin.kind === 'image') {
       const { path: source, wasChecked } = baseOf(origin.ref);
       if (wasChecked) return source;
@@ -175,7 +183,7 @@ export class StageBuilder {
   /** The last step after which the state is kept, and may be taken. */
   #find(stage: KeyedStage): Start {
     const { cache, mayReuse } = this.#options;
-    const refused = stage.steps.findIndex((step) => !mayReuse(stage, step));
+    const refused = stage.steps.findIndex((step) => !mayReuse(step));
     const usable = refused === -1 ? stage.steps : stage.steps.slice(0, refused);
     for (let done = usable.length; done > 0; done -= 1) {
       const kept = cache.peek(usable[done - 1]?.key ?? null);
@@ -197,17 +205,22 @@ export class StageBuilder {
       Object.assign(start, { done: 0, kept: null });
       for (const step of stage.steps.slice(0, done)) this.#outcomes.delete(step);
     }
-    const startedAt = performance.now();
     let method: CloneMethod;
     if (stage.from.kind === 'stage') {
-      method = await cloneWritten(await this.rootfsOf(stage.from), target, signal);
+      const below = await this.rootfsOf(stage.from);
+      const startedAt = performance.now();
+      method = await cloneWritten(below, target, signal);
+      this.#tookToCopy(method, startedAt);
     } else if (stage.from.kind === 'image') {
-      method = await cloneFile(baseOf(stage.from.ref).path, target, signal);
+      const startedAt = performance.now();
+      const { path } = baseOf(stage.from.ref);
+      method = await cloneFile(path, target, signal);
+      // From another filesystem it says nothing of copies that are made here.
+      if (statSync(path).dev === statSync(target).dev) this.#tookToCopy(method, startedAt);
     } else {
       await this.#options.makeScratch(target, signal);
       return;
     }
-    this.#tookToCopy(method, startedAt);
     log.write(`rootfs ${describeClone(method)}`);
     note(describeClone(method));
   }
@@ -248,11 +261,13 @@ export class StageBuilder {
   /** Copies the state after a step, and has it kept beside the next step. False when it could not be copied. */
   async #keep(stage: KeyedStage, step: KeyedStep & { key: string }, open: OpenStage): Promise<boolean> {
     const { cache, signal } = this.#options;
-    const directory = this.#newPath();
+    const directory = await this.#newPath();
+    let copy: ImageCopy;
     try {
       await mkdir(directory);
       const startedAt = performance.now();
-      this.#tookToCopy(await open.sandbox.copyTo(join(directory, ARTIFACT_FILES.rootfs)), startedAt);
+      copy = await open.sandbox.copyTo(join(directory, ARTIFACT_FILES.rootfs));
+      this.#tookToCopy(copy.method, startedAt);
     } catch (error) {
       signal.throwIfAborted();
       await this.#giveUp(step, directory, error);
@@ -262,6 +277,7 @@ export class StageBuilder {
     const keep = async (): Promise<CachedStep | null> => {
       const parent = await before;
       try {
+        await copy.finish();
         const { key, beforeKey, title, inputs } = step;
         const base = this.#baseOf(stage);
         const draft = {
@@ -311,7 +327,7 @@ export class StageBuilder {
   #explain(stage: KeyedStage, done: number): string {
     const step = stage.steps[done];
     if (step === undefined) return '';
-    if (!this.#options.mayReuse(stage, step)) return 'the cache was not asked';
+    if (!this.#options.mayReuse(step)) return 'the cache was not asked';
     return explainMiss(step, this.#options.cache.stepsAfter(step.beforeKey));
   }
 
@@ -323,9 +339,14 @@ export class StageBuilder {
     this.#tell(stage, step, { cached: true, durationMs: 0 });
   }
 
-  #newPath(): string {
+  async #newPath(): Promise<string> {
+    await mkdir(this.#ownDir, { recursive: true });
     this.#count += 1;
-    return join(this.#options.stageDir, `stage-${this.#count}`);
+    return join(this.#ownDir, String(this.#count));
+  }
+
+  get #ownDir(): string {
+    return join(this.#options.stageDir, 'stages');
   }
 }
 

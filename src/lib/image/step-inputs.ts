@@ -23,11 +23,13 @@ export async function inputsOfStep(step: Step, sources: InputSources): Promise<S
 }
 
 async function inputsOfRun(step: RunStep, sources: InputSources): Promise<StepInput[]> {
-  const { kind, argv, script, cwd, user, network, mounts, env } = step;
+  const { kind, argv, script, cwd, user, network, mounts, env, argNames } = step;
   const inputs = [
     stepInput('instruction', [kind, argv, script, cwd, user, network, mounts.map(definitionOf)]),
   ];
-  for (const name of Object.keys(env).sort()) inputs.push(stepInput(`env ${name}`, env[name]));
+  for (const name of Object.keys(env).sort()) {
+    inputs.push(stepInput(`${argNames.includes(name) ? 'build argument' : 'env'} ${name}`, env[name]));
+  }
   for (const [index, mount] of mounts.entries()) {
     // Two may be in the same place, one over the other.
     const name = `mount ${index} ${mount.target}`;

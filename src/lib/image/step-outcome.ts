@@ -13,16 +13,23 @@ export interface StepOutcome {
   durationMs: number;
 }
 
+/** Names of inputs that say what a step is; where they differ it is another step. */
+const WHAT = ['instruction', 'step'];
+
 /** Why a step is not in the cache: what is other than in the step most like it that began from the same state. */
 export function explainMiss(
   { inputs }: { inputs: readonly StepInput[] },
   others: readonly Pick<CachedStepRow, 'inputs'>[],
 ): string {
   const differences = others.map((other) => differ(inputs, JSON.parse(other.inputs) as StepInput[]));
-  const [nearest] = differences.sort((one, other) => one.length - other.length);
-  if (nearest === undefined) return 'not kept of an earlier build';
-  if (nearest.length === 0) return 'its files are gone or were written to';
-  return `changed: ${nearest.join(', ')}`;
+  const same = differences.filter((names) => !names.some((name) => WHAT.includes(name)));
+  const [nearest] = same.sort((one, other) => one.length - other.length);
+  if (nearest !== undefined) {
+    return nearest.length === 0 ? 'its files are gone or were written to' : `changed: ${nearest.join(', ')}`;
+  }
+  return differences.some(({ length }) => length === 1)
+    ? 'changed: the step itself'
+    : 'not kept of an earlier build';
 }
 
 function differ(inputs: readonly StepInput[], others: readonly StepInput[]): string[] {

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { BangerError } from '../errors.ts';
 import { openRegular } from '../system/regular-file.ts';
@@ -29,18 +29,38 @@ export function findRecipeFile(context: string, named?: string): string {
 export function readRecipeFile(path: string): string {
   const file = openRegular(path);
   try {
-    if (file.size > LARGEST) {
-      const size = formatBytes(file.size);
-      throw new BangerError(
-        'usage',
-        `${oneLine(path)} is ${size}, and a recipe at most ${formatBytes(LARGEST)}`,
-      );
-    }
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(file.readAt(0, file.size));
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    throw new BangerError('usage', `${oneLine(path)} is not a text in UTF-8`, { cause: error });
+    return recipeText(path, file.size, () => file.readAt(0, file.size));
   } finally {
     file.close();
+  }
+}
+
+/**
+ * The same of what comes on standard input.
+ * @throws BangerError `usage`
+ */
+export function readRecipeInput(): string {
+  const buffer = Buffer.alloc(LARGEST + 1);
+  let filled = 0;
+  for (let count = 1; count > 0 && filled < buffer.length; filled += count) {
+    count = readSync(STDIN, buffer, filled, buffer.length - filled, null);
+  }
+  return recipeText('standard input', filled, () => buffer.subarray(0, filled));
+}
+
+const STDIN = 0;
+
+function recipeText(name: string, size: number, read: () => Buffer): string {
+  if (size > LARGEST) {
+    throw new BangerError(
+      'usage',
+      `${oneLine(name)} is ${formatBytes(size)}, and a recipe at most ${formatBytes(LARGEST)}`,
+    );
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(read());
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new BangerError('usage', `${oneLine(name)} is not a text in UTF-8`, { cause: error });
   }
 }

@@ -253,9 +253,3 @@ export async function writeInodeFile(
     throw new BangerError('tool_failed', `${image}: debugfs did not write ${name} in it as it should be`);
   }
 }
-
-/** Says of a filesystem that nobody has it mounted; what was written to it must be whole. */
-export async function markClean(image: string, options: DebugfsOptions = {}): Promise<void> {
-  const command = 'set_super_value state 1';
-  requireSilence(image, await runDebugfs(image, ['-w', '-R', command], options));
-}

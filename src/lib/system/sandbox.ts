@@ -1,10 +1,9 @@
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BangerError, PreflightError } from '../errors.ts';
-import type { CloneMethod } from './clone.ts';
 import { type ProcessResult, type RunOptions, toolFailed } from './process.ts';
 import { requireRoom } from './room.ts';
-import { copyImage } from './sandbox-copy.ts';
+import { copyImage, type ImageCopy } from './sandbox-copy.ts';
 import { enterHolder } from './sandbox-entry.ts';
 import { type Holder, type MountKind, startHolder } from './sandbox-holder.ts';
 import { LimitNotes } from './sandbox-limits.ts';
@@ -63,7 +62,7 @@ export interface Sandbox {
    * Copies the image as it stands between two steps, sharing extents where that can be: a whole filesystem, as if it had
    * been unmounted.
    */
-  copyTo(target: string): Promise<CloneMethod>;
+  copyTo(target: string): Promise<ImageCopy>;
   /**
    * Unmounts, waits until everything is in the image file, and ends the namespaces.
    * @throws BangerError `tool_failed` when unmounting or writing out failed.
