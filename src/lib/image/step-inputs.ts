@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { CopyStep, Mount, Origin, RunStep, Step } from '../recipe/recipe.ts';
-import { nameStep, noContext, type StepSurroundings } from './recipe-surroundings.ts';
+import { inStep, nameStep, noContext, type StepSurroundings } from './recipe-surroundings.ts';
 
 /** One thing that the result of a step depends on. */
 export interface StepInput {
@@ -19,15 +19,17 @@ export interface InputSources extends Pick<StepSurroundings, 'context'> {
  * What the result of a step depends on, beside the state before it. Never a time, a secret or a proxy, nor what a cache holds.
  * @throws PreflightError for files of the context that are missing, or cannot be read
  */
-export async function inputsOfStep(step: Step, sources: InputSources): Promise<StepInput[]> {
-  switch (step.kind) {
-    case 'run':
-      return inputsOfRun(step, sources);
-    case 'copy':
-      return inputsOfCopy(step, sources);
-    case 'workdir':
-      return [input('instruction', [step.kind, step.path, step.user])];
-  }
+export function inputsOfStep(step: Step, sources: InputSources): Promise<StepInput[]> {
+  return inStep(nameStep(step, step.title), async () => {
+    switch (step.kind) {
+      case 'run':
+        return inputsOfRun(step, sources);
+      case 'copy':
+        return inputsOfCopy(step, sources);
+      case 'workdir':
+        return [input('instruction', [step.kind, step.path, step.user])];
+    }
+  });
 }
 
 /** JSON keeps apart what only looks the same when it is joined. */
