@@ -1,11 +1,16 @@
 import { Readable } from 'node:stream';
+import { BangerError } from '../errors.ts';
 import { bytesOfName } from '../system/file-name.ts';
+import { mountKind } from '../system/sandbox-requirements.ts';
 import { TAR_END, tarHeader, tarPadding } from '../system/tar-stream.ts';
+import { oneLine } from '../text.ts';
 import type { CopyItem } from './copy-item.ts';
 
 /** Files up to this size are read ahead, in bytes, and how many of them. */
 const SMALL = 256 * 1024;
 const AHEAD = 16;
+/** The guest's ids in an ordinary user's build end there (system/sandbox-holder.ts). */
+const MOST_IDS = 65_535;
 /** What is handed on at a time, in bytes: a write for each header would take longer than what is written. */
 const BLOCK = 256 * 1024;
 
@@ -22,6 +27,15 @@ export function archiveOf(
 
 /** What an archive says of one item, without its content. */
 export function headerOf({ type, path, mode, uid, gid, size, mtime, target }: CopyItem): Buffer {
+  const id = Math.max(uid, gid);
+  if (id > MOST_IDS && mountKind() === 'fuse') {
+    // busybox would leave it root's without a word.
+    throw new BangerError(
+      'preflight_failed',
+      `${oneLine(path)} is to belong to ${id}, and an ordinary user's builds have no ids above ${MOST_IDS}`,
+      { hints: ['give it another owner: --chown', 'build as root'] },
+    );
+  }
   return tarHeader({
     ...{ type, mode, uid, gid, mtime },
     name: bytesOfName(path),

@@ -5,7 +5,7 @@ import { findUser, readAccounts } from './guest-users.ts';
 import { runCommand } from './provision.ts';
 import { copyFiles } from './recipe-copy.ts';
 import { runStep } from './recipe-run.ts';
-import { nameStep, type StepSurroundings } from './recipe-surroundings.ts';
+import { inStep, nameStep, type StepSurroundings } from './recipe-surroundings.ts';
 
 /**
  * Carries out one step of a recipe in an open sandbox. Its command, output, status and duration go to the log.
@@ -13,14 +13,16 @@ import { nameStep, type StepSurroundings } from './recipe-surroundings.ts';
  * @throws PreflightError for what is missing: a source, a secret, a user of the image; it names the step and its line
  */
 export async function carryOutStep(step: Step, title: string, around: StepSurroundings): Promise<void> {
-  switch (step.kind) {
-    case 'run':
-      return runStep(step, title, around);
-    case 'copy':
-      return copyFiles(step, title, around);
-    case 'workdir':
-      return makeWorkingDirectory(step, title, around);
-  }
+  await inStep(nameStep(step, title), async () => {
+    switch (step.kind) {
+      case 'run':
+        return runStep(step, title, around);
+      case 'copy':
+        return copyFiles(step, title, around);
+      case 'workdir':
+        return makeWorkingDirectory(step, title, around);
+    }
+  });
 }
 
 const WORKDIR_SCRIPT = `${MAKE_DIRECTORY}\nmake_directory "$1" "$2"`;

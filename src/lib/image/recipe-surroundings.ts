@@ -1,6 +1,6 @@
 import type { BuildLog } from '../build-log.ts';
 import type { Context } from '../context/context.ts';
-import { PreflightError } from '../errors.ts';
+import { BangerError, PreflightError } from '../errors.ts';
 import type { Origin, Step } from '../recipe/recipe.ts';
 import { oneLine } from '../text.ts';
 import type { Provisioning } from './provision.ts';
@@ -25,6 +25,25 @@ export interface StepSurroundings extends Provisioning {
 /** A step as errors name it. */
 export function nameStep(step: Step, title: string): string {
   return `${oneLine(title)} (line ${step.line})`;
+}
+
+/**
+ * Does what a step needs done; what is wrong with the recipe, or with what it takes from, is told with the step.
+ * @throws what `work` throws
+ */
+export async function inStep<T>(where: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof BangerError) || error.message.startsWith(where)) throw error;
+    if (error instanceof PreflightError) {
+      // What the machine lacks is no matter of the recipe.
+      throw error.summary.startsWith('build context:') ? new PreflightError(where, error.faults) : error;
+    }
+    if (error.code !== 'usage' && error.code !== 'preflight_failed') throw error;
+    const { hints, details } = error;
+    throw new BangerError(error.code, `${where}: ${error.message}`, { hints, details, cause: error });
+  }
 }
 
 export function noContext(where: string): PreflightError {

@@ -1,5 +1,5 @@
 import type { CopyStep, Mount, Origin, RunStep, Step } from '../recipe/recipe.ts';
-import { nameStep, noContext, type StepSurroundings } from './recipe-surroundings.ts';
+import { inStep, nameStep, noContext, type StepSurroundings } from './recipe-surroundings.ts';
 import { type StepInput, stepInput } from './step-key.ts';
 
 export interface InputSources extends Pick<StepSurroundings, 'context'> {
@@ -11,15 +11,17 @@ export interface InputSources extends Pick<StepSurroundings, 'context'> {
  * What the result of a step depends on, beside the state before it. Never a time, a secret or a proxy, nor what a cache holds.
  * @throws PreflightError for files of the context that are missing, or cannot be read
  */
-export async function inputsOfStep(step: Step, sources: InputSources): Promise<StepInput[]> {
-  switch (step.kind) {
-    case 'run':
-      return inputsOfRun(step, sources);
-    case 'copy':
-      return inputsOfCopy(step, sources);
-    case 'workdir':
-      return [stepInput('instruction', [step.kind, step.path, step.user])];
-  }
+export function inputsOfStep(step: Step, sources: InputSources): Promise<StepInput[]> {
+  return inStep(nameStep(step, step.title), async () => {
+    switch (step.kind) {
+      case 'run':
+        return inputsOfRun(step, sources);
+      case 'copy':
+        return inputsOfCopy(step, sources);
+      case 'workdir':
+        return [stepInput('instruction', [step.kind, step.path, step.user])];
+    }
+  });
 }
 
 async function inputsOfRun(step: RunStep, sources: InputSources): Promise<StepInput[]> {

@@ -56,6 +56,8 @@ trap tidy EXIT
 for directory in dev proc run tmp; do
   [[ -d $root/$directory && ! -L $root/$directory ]] && continue
   mkdir -- "$root/$directory" 2>/dev/null || fail "/$directory of the image is not a directory"
+  # It may be the step's own as well as a mount point.
+  [[ $directory != tmp ]] || chmod 1777 -- "$root/$directory"
   made+=("$root/$directory")
 done
 

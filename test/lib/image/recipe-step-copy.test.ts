@@ -142,7 +142,11 @@ describe.each(testAccounts())('COPY of $label', (account) => {
   });
 
   test.each([
-    ['COPY nothing /t/', 'preflight_failed', /'nothing' is not in the build context/u],
+    [
+      'COPY nothing /t/',
+      'preflight_failed',
+      /^step: COPY nothing \/t\/ \(line 2\): 'nothing' is not in the build context/u,
+    ],
     ['COPY secret/key /t/', 'preflight_failed', /left out of the build context by line 1/u],
     ['COPY *.txt /t/file', 'preflight_failed', /\(line 2\): there are 2 files .* \/t\/file is no directory/u],
     ['COPY --chown=nobody a.txt /t/', 'preflight_failed', /\(line 2\): there is no user 'nobody'/u],
@@ -152,6 +156,19 @@ describe.each(testAccounts())('COPY of $label', (account) => {
     ['RUN echo x >/t/empty\nCOPY dir /t/', 'step_failed', /empty/u],
   ])('%j is refused', async (text, code, message) => {
     expect(await box.refused(text)).toMatchObject({ code, message: expect.stringMatching(message) });
+    await box.sh('rm -rf /t; mkdir /t');
+  });
+
+  test('gives an owner above 65535 where there is one', async () => {
+    const text = 'COPY --chown=70000 a.txt /t/';
+    if (account.uid === 0) {
+      expect(await result(text)).toEqual(['644 70000:70000 ./a.txt = a']);
+      return;
+    }
+    expect(await box.refused(text)).toMatchObject({
+      code: 'preflight_failed',
+      message: expect.stringContaining('(line 2): a.txt is to belong to 70000'),
+    });
     await box.sh('rm -rf /t; mkdir /t');
   });
 

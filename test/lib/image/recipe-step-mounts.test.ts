@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -124,6 +125,14 @@ describe.each(testAccounts())('a mount of RUN of $label', (account) => {
     expect(await output(filled, 'ls /m')).toBe('');
   });
 
+  test('is a cache that begins anew where making it was interrupted', async () => {
+    const aside = `${createHash('sha256').update('half').digest('hex')}.new`;
+    await run('mkdir', ['-p', box.path(`mounts/${aside}/junk`)]);
+    await run('chown', ['-R', `${account.uid}:${account.gid}`, box.path(`mounts/${aside}`)]);
+    expect(await output('--mount=type=cache,target=/m,id=half', 'ls /m')).toBe('');
+    expect(readdirSync(box.path('mounts'))).not.toContain(aside);
+  });
+
   test('is a cache of which each command has its own at the same time', async () => {
     const cache = '--mount=type=cache,target=/m,id=private,sharing=private';
     await box.steps(`RUN ${cache} echo first >/m/file`);
@@ -179,6 +188,22 @@ describe.each(testAccounts())('a mount of RUN of $label', (account) => {
       code: 'preflight_failed',
       message: expect.stringContaining("(line 2): the secret 'missing' was not given"),
     });
+  });
+
+  test('is a secret that no list of processes shows', async () => {
+    const asleep = box.steps(
+      'RUN --mount=type=secret,id=token,env=VALUE --mount=type=secret,id=token sleep 1.5',
+    );
+    let seen = '';
+    for (let tries = 0; tries < 10; tries += 1) {
+      await sleep(100);
+      const { stdout } = await run('sh', ['-c', 'cat /proc/[0-9]*/cmdline 2>/dev/null || true']);
+      seen += stdout;
+    }
+    expect(seen).toContain('--args');
+    expect(seen).not.toContain(SECRET);
+    expect(seen).not.toContain(Buffer.from(SECRET).toString('base64').slice(0, 20));
+    await asleep;
   });
 
   test('is a secret that no output shows', async () => {
