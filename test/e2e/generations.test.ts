@@ -217,7 +217,7 @@ describe('generations', () => {
     await buildWeb(home, 'two');
     const table = await home.ok(['image', 'history', 'web']);
     expect(table).toMatch(
-      /^GENERATION +ID +CREATED +SIZE +OWN +TOOK +RECIPE +BASE +MARKS\n2 +[0-9a-f]{12} .* base +current\n1 /u,
+      /^GENERATION +ID +CREATED +SIZE +OWN +TOOK +PACKAGES +RECIPE +BASE +MARKS\n2 +[0-9a-f]{12} .* base +current\n1 /u,
     );
     const { document } = await home.json<Generation[]>(['image', 'history', 'web']);
     for (const { duration_ms, allocated_bytes, own_bytes } of document) {

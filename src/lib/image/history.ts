@@ -5,6 +5,8 @@ import { ownBytes } from '../system/extents.ts';
 import type { Readings } from '../workspace.ts';
 import { generationsOf, isCurrent } from './generation.ts';
 import { type ImageJson, imageJson, sizeOf } from './listing.ts';
+import type { PackageChanges } from './package-changes.ts';
+import { packageChangesOf } from './package-history.ts';
 
 /** One generation of a name. */
 export type Generation = ImageJson & {
@@ -16,6 +18,8 @@ export type Generation = ImageJson & {
   /** How long it took to make; null where the journal does not know any more. */
   duration_ms: number | null;
   vms: string[];
+  /** Since the generation before; null where there is none before, or either cannot be read. */
+  package_changes: PackageChanges | null;
 };
 
 /**
@@ -25,6 +29,7 @@ export type Generation = ImageJson & {
 export async function historyOf({ store }: Pick<Readings, 'store'>, name: string): Promise<Generation[]> {
   const generations = generationsOf(store, name);
   if (store === null) throw new Error('generations were found in no registry');
+  const packages = await packageChangesOf(generations);
   const described = generations.map(async (image): Promise<Generation> => {
     const allocated = allocatedBytes(image);
     return {
@@ -34,6 +39,7 @@ export async function historyOf({ store }: Pick<Readings, 'store'>, name: string
       own_bytes: allocated === null ? null : await ownBytesOf(image),
       duration_ms: durationOf(operationThatMade(store, image.id)),
       vms: vmNamesUsing(store, image.id),
+      package_changes: packages.get(image.id) ?? null,
     };
   });
   return Promise.all(described);
