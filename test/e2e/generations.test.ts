@@ -57,6 +57,7 @@ describe.each(testAccounts())('as $label', (account) => {
       [1, 'web@1', false],
     ]);
     expect([await which(home, 'web'), await which(home, 'web@1')]).toEqual(['two', 'one']);
+    expect(await home.ok(['image', 'diff', 'web@1', 'web'])).toMatch(/^ {2}~ \/which {2}content$/mu);
     expect(await home.ok(['image', 'list', '-q'])).toBe('base\nweb\n');
     expect(await home.ok(['image', 'list', '-q', '--all'])).toBe('base\nweb\nweb@1\n');
 

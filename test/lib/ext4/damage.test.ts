@@ -72,6 +72,7 @@ describe('one that was made to keep its reader busy', () => {
 
   test.for<[what: string, outcome: RegExp, ...commands: string[]]>([
     ['a directory in itself', /^corrupt$/u, 'link /root /root/again'],
+    ['a name that is a path', /^corrupt$/u, 'mknod ../tty c 5 1'],
     ['a directory in two places', /^corrupt$/u, 'link /bin /var/bin'],
     ['a hidden inode with a name', /^corrupt$/u, 'link <8> /root/journal'],
     ['a name without an inode', /^corrupt$/u, 'link <4000> /root/nobody'],
