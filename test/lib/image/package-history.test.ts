@@ -1,9 +1,9 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { packageChangesOf } from '../../../src/lib/image/package-history.ts';
+import { run } from '../../../src/lib/system/process.ts';
 import { makeRootfs } from '../../support/images.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'package-history-'));
@@ -25,7 +25,7 @@ async function generation(
 
 test('packages are compared with those of the generation before, where both can be read', async () => {
   const damaged = await generation('5', { a: '9' });
-  execFileSync('debugfs', ['-w', '-R', 'zap_block -f / 0', damaged.rootfs_path], { stdio: 'pipe' });
+  await run('debugfs', ['-w', '-R', 'zap_block -f / 0', damaged.rootfs_path]);
   const changes = await packageChangesOf([
     await generation('7', { a: '3' }),
     await generation('6', { a: '3' }),

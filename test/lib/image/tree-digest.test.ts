@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import {
   cpSync,
   linkSync,
@@ -16,6 +15,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vite
 import { withVolume } from '../../../src/lib/ext4/volume.ts';
 import { sourceDate } from '../../../src/lib/image/source-date.ts';
 import { digestTree } from '../../../src/lib/image/tree-digest.ts';
+import { run } from '../../../src/lib/system/process.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'tree-digest-'));
 const tree = join(directory, 'tree');
@@ -23,8 +23,8 @@ const image = join(directory, 'image');
 /** When the tree is from, in seconds since 1970. */
 const WRITTEN = 1_700_000_000;
 
-function make(from: string, ...options: string[]): void {
-  execFileSync('mke2fs', ['-q', '-F', '-t', 'ext4', ...options, '-d', from, image, '16M'], { stdio: 'pipe' });
+async function make(from: string, ...options: string[]): Promise<void> {
+  await run('mke2fs', ['-q', '-F', '-t', 'ext4', ...options, '-d', from, image, '16M']);
 }
 
 function digest(newest: number | null = null): Promise<string> {
@@ -51,16 +51,16 @@ afterAll(() => rmSync(directory, { recursive: true }));
 afterEach(() => vi.unstubAllEnvs());
 
 test('is the same wherever files lie, and whenever they were written', async () => {
-  make(tree);
+  await make(tree);
   const first = await digest();
   expect(first).toMatch(/^[0-9a-f]{64}$/u);
   const again = join(directory, 'again');
-  execFileSync('cp', ['--recursive', '--preserve=links', '--no-dereference', tree, again]);
+  await run('cp', ['--recursive', '--preserve=links', '--no-dereference', tree, again]);
   writeFileSync(join(again, 'holes'), Buffer.alloc(400_000));
-  make(again, '-b', '1024', '-O', '^extents,^64bit,^has_journal', '-U', 'random');
+  await make(again, '-b', '1024', '-O', '^extents,^64bit,^has_journal', '-U', 'random');
   expect(await digest()).toBe(first);
   // Another filesystem made of the same is checked to be another file.
-  execFileSync('debugfs', ['-w', '-R', 'rmdir /lost+found', image], { stdio: 'pipe' });
+  await run('debugfs', ['-w', '-R', 'rmdir /lost+found', image]);
   expect(await digest()).toBe(first);
 });
 
@@ -84,10 +84,10 @@ describe('is another one when', () => {
     ['a file is longer by a zero', 'set_inode_field /holes size 400001'],
     ['content becomes zeros', 'punch /d/e/f 10 12'],
   ])('%s', async ([, ...commands]) => {
-    make(tree);
+    await make(tree);
     const before = await digest();
     for (const command of commands) {
-      execFileSync('debugfs', ['-w', '-R', command, image], { stdio: 'pipe', cwd: tree });
+      await run('debugfs', ['-w', '-R', command, image], { cwd: tree });
     }
     const outcome = await digest().catch((error: unknown) => String(error));
     expect(outcome).not.toBe(before);
@@ -101,7 +101,7 @@ describe('times', () => {
     rmSync(join(rebuilt, 'd/a'));
     linkSync(join(rebuilt, 'a'), join(rebuilt, 'd/a'));
     const digestOf = async (from: string, newest: number | null): Promise<string> => {
-      make(from);
+      await make(from);
       return digest(newest);
     };
     const touch = (seconds: number): void => {
