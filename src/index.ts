@@ -20,6 +20,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<{ default: CommandC
   'image:register': () => import('./commands/image/register.ts'),
   'image:rename': () => import('./commands/image/rename.ts'),
   'image:rollback': () => import('./commands/image/rollback.ts'),
+  'image:sbom': () => import('./commands/image/sbom.ts'),
   'image:show': () => import('./commands/image/show.ts'),
   'image:unprotect': () => import('./commands/image/unprotect.ts'),
   'operation:cancel': () => import('./commands/operation/cancel.ts'),

@@ -1,5 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: what stands in a source is not a template here
 import { CONTEXT_RULES } from './contexts.ts';
+import { READER_RULES } from './reader.ts';
 
 /** A rule of the house, and how to take it out. */
 export interface Rule {
@@ -278,4 +279,5 @@ export const RULES: readonly Rule[] = [
     tests: ['test/lib/store/open.test.ts'],
   },
   ...CONTEXT_RULES,
+  ...READER_RULES,
 ];

@@ -1,5 +1,5 @@
-import { execFileSync } from 'node:child_process';
 import { describe, expect, inject } from 'vitest';
+import { run } from '../../src/lib/system/process.ts';
 import { makeDisk, registerImage } from '../support/boot-files.ts';
 import type { Home } from '../support/cli.ts';
 import { test } from '../support/fixtures.ts';
@@ -86,12 +86,12 @@ files: 2 added, 4 removed, 2 changed; 2.0 KiB less
     await registerDisk(home, 'sound', { file: 'text' });
     await registerDisk(home, 'used', { file: 'text' });
     const disk = `${home.directory}/used-disk.ext4`;
-    execFileSync('debugfs', ['-w', '-R', 'feature has_journal needs_recovery', disk], { stdio: 'pipe' });
+    await run('debugfs', ['-w', '-R', 'feature has_journal needs_recovery', disk]);
     expect(await home.fails(6, ['image', 'diff', 'sound', 'used'])).toContain(
       `${disk}: its journal must be replayed before it can be read`,
     );
     for (const command of ['feature -needs_recovery', 'zap_block -f / 0']) {
-      execFileSync('debugfs', ['-w', '-R', command, disk], { stdio: 'pipe' });
+      await run('debugfs', ['-w', '-R', command, disk]);
     }
     expect(await home.fails(11, ['image', 'diff', 'used', 'sound'])).toContain(`${disk} is damaged: inode 2`);
     expect(await home.fails(3, ['image', 'diff', 'sound', 'none'])).toContain("no image 'none'");

@@ -76,7 +76,10 @@ zwei  ID..........  yes      SIZE     8 MiB    -                    debian    N 
     const { document: shown } = await home.json<Record<string, unknown>>(['image', 'show', 'one']);
     const own = columns.map(({ name }) => name);
     expect(Object.keys(list[0] ?? {})).toEqual([...own, 'allocated_bytes', 'virtual_bytes', 'in_use_by']);
-    expect(Object.keys(shown)).toEqual([...own, 'sizes', 'base_image_exists', 'vms', 'operations']);
+    expect(Object.keys(shown)).toEqual([
+      ...own,
+      ...['sizes', 'base_image_exists', 'vms', 'operations', 'tree_digest', 'tree_digest_epoch'],
+    ]);
     const BITS = ['managed', 'docker', 'protected'];
     for (const { name, type, notnull } of columns) {
       const wanted = BITS.includes(name) ? 'boolean' : type === 'INTEGER' ? 'number' : 'string';

@@ -58,6 +58,7 @@ describe.each(testAccounts())('as $label', (account) => {
       [1, 'web@1', false],
     ]);
     expect([await which(home, 'web'), await which(home, 'web@1')]).toEqual(['two', 'one']);
+    expect(await home.ok(['image', 'diff', 'web@1', 'web'])).toMatch(/^ {2}~ \/which {2}content$/mu);
     expect(await home.ok(['image', 'list', '-q'])).toBe('base\nweb\n');
     expect(await home.ok(['image', 'list', '-q', '--all'])).toBe('base\nweb\nweb@1\n');
 
@@ -219,7 +220,7 @@ describe('generations', () => {
     await buildWeb(home, 'two');
     const table = await home.ok(['image', 'history', 'web']);
     expect(table).toMatch(
-      /^GENERATION +ID +CREATED +SIZE +OWN +TOOK +RECIPE +BASE +MARKS\n2 +[0-9a-f]{12} .* base +current\n1 /u,
+      /^GENERATION +ID +CREATED +SIZE +OWN +TOOK +PACKAGES +RECIPE +BASE +MARKS\n2 +[0-9a-f]{12} .* base +current\n1 /u,
     );
     const { document } = await home.json<Generation[]>(['image', 'history', 'web']);
     for (const { duration_ms, allocated_bytes, own_bytes } of document) {

@@ -18,7 +18,14 @@ const HUGE_BYTES = 16 * TIB - 4096;
 /** Two names whose files are replaced by damaged ones: one as the rootfs of an image, one as its work seed. */
 class Victims {
   readonly complaints: string[] = [];
-  readonly tried = { 'image register': 0, 'image promote': 0, 'image build': 0 };
+  readonly tried = {
+    'image register': 0,
+    'image promote': 0,
+    'image build': 0,
+    'image diff': 0,
+    'image sbom': 0,
+    'image show': 0,
+  };
   readonly outcomes = new Set<number>();
   readonly #home: Home;
   readonly #good: string;
@@ -66,12 +73,15 @@ class Victims {
     return tried;
   }
 
-  /** A damaged rootfs: registered, promoted, and as the base of a build. */
+  /** A damaged rootfs: registered, read, promoted, and as the base of a build. */
   async asRootfs(damage: Damage, commands: readonly ('promote' | 'build')[]): Promise<void> {
     await this.#put(this.#rootfs);
     await this.#home.ok(['image', 'register', 'victim', ...this.#flags(false)]);
     await this.#put(this.#rootfs, damage);
     await this.#try('image register', damage.name, ['image', 'register', 'victim', ...this.#flags(false)]);
+    await this.#try('image diff', damage.name, ['image', 'diff', 'victim', 'victim']);
+    await this.#try('image sbom', damage.name, ['image', 'sbom', 'victim']);
+    await this.#try('image show', damage.name, ['image', 'show', 'victim', '--tree-digest']);
     if (commands.includes('build')) {
       const args = ['image', 'build', 'made', '--from-image', 'victim', '--run', 'echo made >/made'];
       const { status } = await this.#try('image build', damage.name, args);

@@ -6,10 +6,11 @@ import { print } from '../../lib/output.ts';
 export default class ImageHistory extends BangerCommand {
   static override summary = 'list the generations of a name';
   static override description =
-    'Each `image build --replace` adds one. Earlier ones are images named NAME@GENERATION, and can be used as such.';
+    'Each `image build --replace` adds one. Earlier ones are images named NAME@GENERATION, and can be used as such. ' +
+    'PACKAGES are those added (+), removed (-) and of another version (~) since the generation before.';
   static override examples = [
     '<%= config.bin %> <%= command.id %> web',
-    "<%= config.bin %> <%= command.id %> web --json | jq '.[0].created_at'",
+    "<%= config.bin %> <%= command.id %> web --json | jq '.[0].package_changes.changed'",
   ];
   static override args = { name: Args.string({ description: 'name of an image', required: true }) };
 

@@ -25,9 +25,10 @@ export class RememberedDigests {
   readonly #trustedDevices = new Map<string, boolean>();
   #known: Map<string, FileDigest> | undefined;
 
-  constructor(cacheDir: string, root: string) {
+  /** @param root what those have in common that are asked for together: a context's directory */
+  constructor(cacheDir: string, root: string, database = 'contexts.db') {
     const area = createHash('sha256').update(bytesOfName(root)).digest().readUIntBE(0, 6);
-    this.#cache = new DigestCache(join(cacheDir, 'contexts.db'), area);
+    this.#cache = new DigestCache(join(cacheDir, database), area);
   }
 
   /** The digest of a file as it is, or null. */

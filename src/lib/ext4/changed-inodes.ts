@@ -15,7 +15,7 @@ export function* changedInodes(
   time: number,
   wanted: (mode: number) => boolean = () => true,
 ): Generator<Inode> {
-  const { inodesPerGroup, inodeSize, groupCount, isWide } = volume.geometry;
+  const { inodesPerGroup, inodeSize, groupCount } = volume.geometry;
   const seconds = Math.floor(time / 1000);
   for (let group = 0; group < groupCount; group += 1) {
     for (const { first, bytes } of chunksOf(volume, volume.groupTable(group))) {
@@ -25,7 +25,7 @@ export function* changedInodes(
         if (mode === 0 || bytes.readUInt16LE(at + 0x1a) === 0) continue;
         if (bytes.readUInt32LE(at + 0x0c) < seconds % 2 ** 32 || !wanted(mode)) continue;
         const number = group * inodesPerGroup + first + at / inodeSize + 1;
-        const inode = parseInode(number, bytes.subarray(at, at + inodeSize), isWide);
+        const inode = parseInode(number, bytes.subarray(at, at + inodeSize), volume.geometry);
         if (inode.changed >= time) yield inode;
       }
     }

@@ -1,11 +1,13 @@
 import { BangerError } from '../errors.ts';
 import { parseSuperblock, SUPERBLOCK_BYTES, SUPERBLOCK_OFFSET } from '../system/superblock.ts';
+import type { InodeFormat } from './inode.ts';
 
 // Where things lie in an ext2, ext3 or ext4 filesystem. Offsets and flags: Linux,
 // Documentation/filesystems/ext4/{super,group_descr,blockgroup}.rst.
 
 const META_BG = 0x10;
 const SIXTY_FOUR_BIT = 0x80;
+const LARGE_DIR = 0x4000;
 const SPARSE_SUPER2 = 0x200;
 const SPARSE_SUPER = 0x1;
 /** uninit_bg or metadata_csum: group descriptors say how much of their table was never used. */
@@ -15,7 +17,7 @@ const WIDE_DESCRIPTOR_BYTES = 64;
 /** Special inodes of the first revision (special_inodes.rst). */
 const OLD_FIRST_INODE = 11;
 
-export interface Geometry {
+export interface Geometry extends InodeFormat {
   /** Bytes. */
   blockSize: number;
   blockCount: number;
@@ -28,8 +30,6 @@ export interface Geometry {
   groupCount: number;
   /** Bytes. */
   descriptorSize: number;
-  /** Block numbers and counts have high halves. */
-  isWide: boolean;
   countsUnusedInodes: boolean;
   /** The journal holds writes that are not in their places yet. */
   needsRecovery: boolean;
@@ -109,6 +109,7 @@ export function readGeometry(head: Buffer, path: string): Geometry {
     groupCount: Math.ceil((blockCount - bytes.readUInt32LE(0x14)) / bytes.readUInt32LE(0x20)),
     descriptorSize,
     isWide,
+    hasLargeDirectories: (bytes.readUInt32LE(0x60) & LARGE_DIR) !== 0,
     countsUnusedInodes: (bytes.readUInt32LE(0x64) & COUNTS_UNUSED) !== 0,
     needsRecovery,
     descriptorBlock: descriptorBlockOf(bytes, blockSize, blockSize / descriptorSize),

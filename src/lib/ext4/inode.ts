@@ -59,14 +59,24 @@ function typeOfMode(mode: number): FileType | 'unknown' {
   return TYPES[(mode & TYPE_MASK) as keyof typeof TYPES] ?? 'unknown';
 }
 
+/** What of a filesystem decides how its inodes are read. */
+export interface InodeFormat {
+  /** Block numbers have high halves. */
+  isWide: boolean;
+  /** Sizes of directories have a high half; else these bits were another field once (inodes.rst, i_size_high). */
+  hasLargeDirectories: boolean;
+}
+
 /** @param inode its bytes in the table, kept and not copied */
-export function parseInode(number: number, inode: Buffer, isWide: boolean): Inode {
+export function parseInode(number: number, inode: Buffer, format: InodeFormat): Inode {
   const mode = inode.readUInt16LE(0);
+  const type = typeOfMode(mode);
+  const isSizeWide = type === 'file' || format.hasLargeDirectories;
   const extraSize = inode.length > OLD_INODE_BYTES ? inode.readUInt16LE(0x80) : 0;
   const fieldsEnd = OLD_INODE_BYTES + extraSize;
   return {
     number,
-    type: typeOfMode(mode),
+    type,
     mode: mode & 0o7777,
     uid: inode.readUInt16LE(2) + inode.readUInt16LE(0x78) * 65536,
     gid: inode.readUInt16LE(0x18) + inode.readUInt16LE(0x7a) * 65536,
@@ -76,9 +86,9 @@ export function parseInode(number: number, inode: Buffer, isWide: boolean): Inod
     accessed: readTime(inode, 0x8, 0x8c, fieldsEnd >= 0x90),
     created: fieldsEnd >= 0x98 ? readTime(inode, 0x90, 0x94, true) : null,
     flags: inode.readUInt32LE(0x20),
-    size: inode.readUInt32LE(0x4) + inode.readUInt32LE(0x6c) * 2 ** 32,
+    size: inode.readUInt32LE(0x4) + (isSizeWide ? inode.readUInt32LE(0x6c) * 2 ** 32 : 0),
     blocks: inode.subarray(0x28, 0x64),
-    attributeBlock: inode.readUInt32LE(0x68) + (isWide ? inode.readUInt16LE(0x76) * 2 ** 32 : 0),
+    attributeBlock: inode.readUInt32LE(0x68) + (format.isWide ? inode.readUInt16LE(0x76) * 2 ** 32 : 0),
     tail: inode.subarray(Math.min(fieldsEnd, inode.length)),
   };
 }

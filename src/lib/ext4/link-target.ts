@@ -1,6 +1,6 @@
 import { textOfName } from '../system/file-name.ts';
 import { assertReadable, readContent } from './content.ts';
-import { INLINE_DATA_FLAG, type Inode } from './inode.ts';
+import { EXTENTS_FLAG, INLINE_DATA_FLAG, type Inode } from './inode.ts';
 import { hasExtents } from './runs.ts';
 import type { Volume } from './volume.ts';
 
@@ -19,7 +19,8 @@ export function linkTarget(volume: Volume, inode: Inode): string {
   const { size, flags, blocks } = inode;
   if (size === 0 || size >= MAX_BYTES) throw volume.damaged(inode, `is a symbolic link of ${size} bytes`);
   const isInline = (flags & INLINE_DATA_FLAG) !== 0;
-  const isFast = size < FAST_BYTES && !isInline && !hasExtents(inode);
+  const isMapped = (flags & EXTENTS_FLAG) !== 0 && hasExtents(inode);
+  const isFast = size < FAST_BYTES && !isInline && !isMapped;
   const target = isFast ? blocks.subarray(0, size) : readContent(volume, inode, size);
   if (target.includes(0)) throw volume.damaged(inode, 'is a symbolic link with a NUL');
   return textOfName(target);

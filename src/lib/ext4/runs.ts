@@ -21,7 +21,7 @@ export interface Run {
   count: number;
 }
 
-/** Whether a file's blocks are found by a tree of extents. */
+/** Whether what should be the root of a tree of extents looks like one. */
 export function hasExtents({ blocks }: Inode): boolean {
   return blocks.readUInt16LE(0) === EXTENT_MAGIC;
 }

@@ -104,7 +104,7 @@ export class Volume {
 
   /** @throws BangerError `corrupt` when there is none of that number */
   inode(number: number): Inode {
-    const { inodesPerGroup, inodeSize, inodeCount, blockSize, isWide } = this.geometry;
+    const { inodesPerGroup, inodeSize, inodeCount, blockSize } = this.geometry;
     if (number < 1 || number > inodeCount) throw this.corrupt(`is damaged: it has no inode ${number}`);
     const { firstBlock } = this.groupTable(Math.floor((number - 1) / inodesPerGroup));
     const at = ((number - 1) % inodesPerGroup) * inodeSize;
@@ -113,7 +113,7 @@ export class Volume {
     const first = Math.floor(at / blockSize / perWindow) * perWindow;
     const window = this.#window(firstBlock + first, Math.min(perWindow, tableBlocks - first));
     const offset = at - first * blockSize;
-    return parseInode(number, window.subarray(offset, offset + inodeSize), isWide);
+    return parseInode(number, window.subarray(offset, offset + inodeSize), this.geometry);
   }
 
   /** Blocks of descriptors and inodes, the latest kept. */

@@ -5,6 +5,8 @@ import type { Readings } from '../workspace.ts';
 import { ownBytes } from './freed-bytes.ts';
 import { generationsOf, isCurrent } from './generation.ts';
 import { type ImageJson, imageJson, sizeOf } from './listing.ts';
+import type { PackageChanges } from './package-changes.ts';
+import { packageChangesOf } from './package-history.ts';
 
 /** One generation of a name. */
 export type Generation = ImageJson & {
@@ -16,6 +18,8 @@ export type Generation = ImageJson & {
   /** How long it took to make; null where the journal does not know any more. */
   duration_ms: number | null;
   vms: string[];
+  /** Since the generation before; null where there is none before, or either cannot be read. */
+  package_changes: PackageChanges | null;
 };
 
 /**
@@ -26,6 +30,7 @@ export async function historyOf({ store }: Pick<Readings, 'store'>, name: string
   const generations = generationsOf(store, name);
   if (store === null) throw new Error('generations were found in no registry');
   const own = await ownBytes(generations, listImages(store));
+  const packages = await packageChangesOf(generations);
   return generations.map((image): Generation => {
     const allocated = allocatedBytes(image);
     return {
@@ -35,6 +40,7 @@ export async function historyOf({ store }: Pick<Readings, 'store'>, name: string
       own_bytes: allocated === null ? null : (own.get(image.id) ?? null),
       duration_ms: durationOf(operationThatMade(store, image.id)),
       vms: vmNamesUsing(store, image.id),
+      package_changes: packages.get(image.id) ?? null,
     };
   });
 }

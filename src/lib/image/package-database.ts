@@ -141,7 +141,8 @@ function apkPackage(fields: Fields): InstalledPackage[] {
   ];
 }
 
+/** Each once, as the last paragraph of it has it. */
 function sorted(packages: readonly InstalledPackage[]): InstalledPackage[] {
-  const key = ({ name, architecture }: InstalledPackage): string => `${name}\0${architecture}`;
-  return [...packages].sort((a, b) => (key(a) < key(b) ? -1 : 1));
+  const byKey = new Map(packages.map((one) => [`${one.name}\0${one.architecture}`, one]));
+  return [...byKey].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one);
 }

@@ -63,6 +63,7 @@ export function imageReport(image: ShownImage): string {
     ['packages', packagesOf(image)],
     ['built from', base],
     ['ssh key', image.seeded_ssh_public_key_fingerprint],
+    ['tree digest', image.tree_digest],
     ['protected', image.protected ? 'yes' : null],
     ['in use by', users.join(', ') || 'nothing'],
     ['created', `${formatAge(image.created_at, now)} (${image.created_at})`],

@@ -31,7 +31,7 @@ test.each([
         'register',
         'rename',
       ],
-      ...['rollback', 'show', 'unprotect'],
+      ...['rollback', 'sbom', 'show', 'unprotect'],
     ],
   ],
   ['image re', ['register', 'rename']],

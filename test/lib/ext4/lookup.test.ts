@@ -1,15 +1,15 @@
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { lookup, readFile } from '../../../src/lib/ext4/lookup.ts';
 import { withVolume } from '../../../src/lib/ext4/volume.ts';
+import { run } from '../../../src/lib/system/process.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'lookup-'));
 const image = join(directory, 'image');
 
-beforeAll(() => {
+beforeAll(async () => {
   const tree = join(directory, 'tree');
   mkdirSync(join(tree, 'a/b'), { recursive: true });
   writeFileSync(join(tree, 'a/b/file'), 'content');
@@ -26,7 +26,7 @@ beforeAll(() => {
   for (let index = 1; index <= 41; index += 1) {
     symlinkSync(index === 1 ? 'top' : `chain${index - 1}`, join(tree, `chain${index}`));
   }
-  execFileSync('mke2fs', ['-q', '-t', 'ext4', '-d', tree, image, '8M'], { stdio: 'pipe' });
+  await run('mke2fs', ['-q', '-t', 'ext4', '-d', tree, image, '8M']);
 });
 afterAll(() => rmSync(directory, { recursive: true }));
 
@@ -75,15 +75,15 @@ test('a file larger than its limit is not read', () =>
   }));
 
 test('an image whose journal holds writes is refused, and nothing else that e2fsck would pass', async () => {
-  execFileSync('debugfs', ['-w', '-R', 'feature needs_recovery', image], { stdio: 'pipe' });
+  await run('debugfs', ['-w', '-R', 'feature needs_recovery', image]);
   const refused = withVolume(image, () => 0);
   await expect(refused).rejects.toMatchObject({
     code: 'preflight_failed',
     hints: ['stop what uses it', `e2fsck -fp ${image}`],
   });
-  execFileSync('debugfs', ['-w', '-R', 'feature -needs_recovery', image], { stdio: 'pipe' });
+  await run('debugfs', ['-w', '-R', 'feature -needs_recovery', image]);
   expect(await withVolume(image, () => 0)).toBe(0);
-  execFileSync('debugfs', ['-w', '-R', 'feature FEATURE_I30', image], { stdio: 'pipe' });
+  await run('debugfs', ['-w', '-R', 'feature FEATURE_I30', image]);
   await expect(withVolume(image, () => 0)).rejects.toMatchObject({
     code: 'preflight_failed',
     message: `${image}: its filesystem has incompat:0x40000000, which is not read here`,

@@ -1,21 +1,21 @@
-import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { withVolume } from '../../../src/lib/ext4/volume.ts';
 import { compareTrees, type TreeChanges } from '../../../src/lib/image/tree-changes.ts';
+import { run } from '../../../src/lib/system/process.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'tree-changes-'));
 const before = join(directory, 'before.ext4');
 const after = join(directory, 'after.ext4');
 
-function make(tree: string, image: string, ...options: string[]): void {
-  execFileSync('mke2fs', ['-q', '-F', '-t', 'ext4', ...options, '-d', tree, image, '16M'], { stdio: 'pipe' });
+async function make(tree: string, image: string, ...options: string[]): Promise<void> {
+  await run('mke2fs', ['-q', '-F', '-t', 'ext4', ...options, '-d', tree, image, '16M']);
 }
 
-function debugfs(...commands: string[]): void {
-  for (const command of commands) execFileSync('debugfs', ['-w', '-R', command, after], { stdio: 'pipe' });
+async function debugfs(...commands: string[]): Promise<void> {
+  for (const command of commands) await run('debugfs', ['-w', '-R', command, after]);
 }
 
 function compare(): Promise<TreeChanges> {
@@ -24,7 +24,7 @@ function compare(): Promise<TreeChanges> {
 
 const tree = join(directory, 'tree');
 
-beforeAll(() => {
+beforeAll(async () => {
   mkdirSync(join(tree, 'etc/conf.d'), { recursive: true });
   writeFileSync(join(tree, 'etc/conf.d/one'), 'one');
   writeFileSync(join(tree, 'etc/conf'), 'conf');
@@ -32,7 +32,7 @@ beforeAll(() => {
   writeFileSync(join(tree, 'sparse'), '');
   truncateSync(join(tree, 'sparse'), 500_000);
   symlinkSync('same', join(tree, 'etc/link'));
-  make(tree, before);
+  await make(tree, before);
 });
 afterAll(() => rmSync(directory, { recursive: true }));
 
@@ -41,7 +41,7 @@ describe('images of the same content', () => {
     const written = join(directory, 'written');
     cpSync(tree, written, { recursive: true, verbatimSymlinks: true });
     writeFileSync(join(written, 'sparse'), Buffer.alloc(500_000));
-    make(written, after, '-b', '1024', '-O', '^extents,^64bit');
+    await make(written, after, '-b', '1024', '-O', '^extents,^64bit');
     expect(await compare()).toMatchObject({ added: [], removed: [], changed: [] });
   });
 });
@@ -108,12 +108,12 @@ describe('a change is told', () => {
   ])('%s', async ([, changes, expected]) => {
     writeFileSync(join(directory, 'other'), 'SAME');
     writeFileSync(join(directory, 'other-longer'), 'nine byte');
-    make(tree, after);
-    debugfs(...changes);
+    await make(tree, after);
+    await debugfs(...changes);
     // debugfs makes files that nobody may read.
     for (const path of ['/etc/same', '/etc/conf']) {
       if (changes.some((one) => one.startsWith('write') && one.endsWith(path)))
-        debugfs(`set_inode_field ${path} mode 0100644`);
+        await debugfs(`set_inode_field ${path} mode 0100644`);
     }
     expect(await compare()).toMatchObject({ added: [], removed: [], changed: [], ...expected });
   });
