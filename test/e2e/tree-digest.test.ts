@@ -53,6 +53,9 @@ test('a tree digest is remembered until the image changes', async ({ makeHome })
   );
   const { document } = await home.json<Shown>([...dated, '--tree-digest'], { env });
   expect(document.tree_digest).not.toBe(tree_digest);
+  expect(await home.ok(dated, { env })).toContain(
+    `${document.tree_digest} (times up to 2023-11-14T22:13:20.000Z)\n`,
+  );
   expect(await home.fails(2, dated, { env: { SOURCE_DATE_EPOCH: 'soon' } })).toContain(
     "SOURCE_DATE_EPOCH is 'soon'",
   );

@@ -63,10 +63,16 @@ export function imageReport(image: ShownImage): string {
     ['packages', packagesOf(image)],
     ['built from', base],
     ['ssh key', image.seeded_ssh_public_key_fingerprint],
-    ['tree digest', image.tree_digest],
+    ['tree digest', treeDigestOf(image)],
     ['protected', image.protected ? 'yes' : null],
     ['in use by', users.join(', ') || 'nothing'],
     ['created', `${formatAge(image.created_at, now)} (${image.created_at})`],
     ['updated', `${formatAge(image.updated_at, now)} (${image.updated_at})`],
   ]);
+}
+
+/** With the time that it counts times up to, where it does. */
+function treeDigestOf({ tree_digest: digest, tree_digest_epoch: epoch }: ShownImage): string | null {
+  if (digest === null || epoch === null) return digest;
+  return `${digest} (times up to ${new Date(epoch * 1000).toISOString()})`;
 }

@@ -86,6 +86,7 @@ describe('one that was made to keep its reader busy', () => {
     ['a link of 1 GiB', /^corrupt$/u, 'set_inode_field /bin/sh size 0x40000000'],
     ['attributes beyond all', /^corrupt$/u, 'set_inode_field /root file_acl 4000000000'],
     ['a root that is none', /^corrupt$/u, 'set_inode_field / mode 0100644'],
+    ['an encrypted file', /^preflight_failed$/u, 'set_inode_field /etc/passwd flags 0x80800'],
     ['inline data that is none', /^\d\d names/u, 'set_inode_field /bin/busybox flags 0x10000000'],
     [
       'a map that leads to itself',

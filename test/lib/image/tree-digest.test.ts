@@ -123,7 +123,7 @@ describe('times', () => {
     expect(sourceDate()).toBeNull();
     vi.stubEnv('SOURCE_DATE_EPOCH', '1700000000');
     expect(sourceDate()).toBe(1_700_000_000);
-    for (const bad of ['now', '-1', '1.5', '9'.repeat(20)]) {
+    for (const bad of ['now', '-1', '1.5', '253402300800']) {
       vi.stubEnv('SOURCE_DATE_EPOCH', bad);
       expect(() => sourceDate()).toThrow(/not a number of seconds since 1970/u);
     }
