@@ -284,4 +284,52 @@ COPY --from=tool /id /
       generation: 3,
     });
   });
+
+  test('is told of before anything is done', async ({ makeHome }) => {
+    const home = await makeHome(account);
+    await makeBase(home);
+    const text = `FROM base AS tool
+RUN sleep 1; echo tool >/tool
+FROM base
+RUN sleep 1; echo one >/one
+COPY --from=tool /tool /
+`;
+    await home.write('Containerfile', text);
+    const command = [
+      'image',
+      'build',
+      'web',
+      '-f',
+      join(home.directory, 'Containerfile'),
+      await contextOf(home),
+    ];
+    const plan = async (...flags: string[]): Promise<Forecast> =>
+      (await home.json<Forecast>([...command, '--dry-run', ...flags])).document;
+    const first = await plan();
+    expect(first).toMatchObject({ outcome: 'planned', name: 'web', fresh: false, size_bytes: 16 * 2 ** 20 });
+    expect(first.steps.filter((step) => step.cached)).toEqual([]);
+    expect(await home.ok(['image', 'list', '--quiet'])).toBe('base\n');
+    await home.ok([...command, '--replace', '--if-changed', '--quiet']);
+    const second = await plan('--replace', '--if-changed');
+    expect(second.fresh).toBe(true);
+    expect(second.steps.filter((step) => !step.cached)).toEqual([]);
+    expect(await home.ok([...command, '--dry-run', '--replace', '--if-changed'])).toBe(
+      'web is fresh: nothing would be done\n',
+    );
+    const anew = await home.ok([...command, '--dry-run', '--no-cache-filter', 'tool']);
+    expect(anew).toMatch(/^tool +do +RUN sleep 1; echo tool >\/tool +to be done anew$/mu);
+    expect(anew).toMatch(/^1 +do +COPY --from=tool \/tool \//mu);
+    expect(anew).toMatch(/^root filesystem: 16 MiB, .* of it on the disk/mu);
+    await home.write('Containerfile', `${text}RUN false\n`);
+    const longer = await plan();
+    expect(longer.steps.map((step) => step.cached).slice(-3)).toEqual([true, true, false]);
+    expect(await home.fails(3, ['image', 'build', 'x', '--from-image', 'nowhere', '--dry-run'])).toContain(
+      'nowhere',
+    );
+  });
 });
+
+interface Forecast {
+  fresh: boolean;
+  steps: { title: string; cached: boolean; reason: string | null }[];
+}

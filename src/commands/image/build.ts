@@ -2,7 +2,10 @@ import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
 import { cacheFlags, progressFlag, recipeFlags, replaceFlags, stepFlags } from '../../lib/build-flags.ts';
 import { ChangingCommand } from '../../lib/command.ts';
+import type { Forecast } from '../../lib/image/build-forecast.ts';
 import type { BuiltJson } from '../../lib/image/build-report.ts';
+import { print } from '../../lib/output.ts';
+import type { ProgressMode } from '../../lib/progress.ts';
 
 export default class ImageBuild extends ChangingCommand {
   static override summary = 'build an image from another';
@@ -39,6 +42,7 @@ export default class ImageBuild extends ChangingCommand {
       default: 'host',
     })(),
     'no-ssh': Flags.boolean({ description: 'do not seed SSH access' }),
+    'dry-run': Flags.boolean({ description: 'say what would be done, and do nothing' }),
     'log-file': Flags.string({ description: 'write the log here, too', helpValue: 'FILE' }),
     ...cacheFlags,
     ...replaceFlags,
@@ -47,34 +51,25 @@ export default class ImageBuild extends ChangingCommand {
 
   protected override readonly whenFailed = { outcome: 'failed' };
 
-  async run(): Promise<BuiltJson> {
+  async run(): Promise<BuiltJson | Forecast> {
     const { args, flags, raw } = await this.parse(ImageBuild);
+    const { buildOptions } = await import('../../lib/image/build-options.ts');
+    const report = await import('../../lib/image/build-report.ts');
+    const order = raw.flatMap((token) => (token.type === 'flag' ? [[token.flag, token.input]] : []));
+    const options = (progress: ProgressMode) =>
+      buildOptions(flags, { name: args.name, context: args.context }, order, progress);
+    if (flags['dry-run']) {
+      const { forecastBuild } = await import('../../lib/image/build-forecast.ts');
+      const forecast = await this.look(flags, (readings) => forecastBuild(readings, options('none')));
+      if (!flags.quiet && !this.jsonEnabled()) print(report.forecastReport(forecast));
+      return forecast;
+    }
     const { buildImage } = await import('../../lib/image/build.ts');
-    const { builtJson, describeBuilt, explainSteps } = await import('../../lib/image/build-report.ts');
-    const { buildSource } = await import('../../lib/image/build-source.ts');
-    const { stepsFrom } = await import('../../lib/image/build-step.ts');
-    const { replaceFrom } = await import('../../lib/image/replace.ts');
-    const { parseSize } = await import('../../lib/size.ts');
-    // The parser sorts values by flag; only the raw tokens know the order across flags.
-    const given = raw.flatMap((token) => (token.type === 'flag' ? [[token.flag, token.input]] : []));
     const built = await this.change(flags, ({ workspace, progress }) =>
-      buildImage(workspace, {
-        ...flags,
-        name: args.name,
-        source: buildSource(args.context, flags),
-        steps: stepsFrom(given),
-        size: flags.size === undefined ? undefined : parseSize(flags.size),
-        ssh: !flags['no-ssh'],
-        anewStages: flags['no-cache-filter'] ?? [],
-        anew: flags['no-cache'] ? 'everything' : flags.refresh ? 'packages' : 'nothing',
-        replace: flags.replace ? replaceFrom(flags) : undefined,
-        logFile: flags['log-file'],
-        progress,
-        mendOf: (artifact) => `mend the base, or give another: --${artifact}`,
-      }),
+      buildImage(workspace, options(progress)),
     );
-    if (flags.explain) this.log(explainSteps(built));
-    if (!flags.quiet) this.log(describeBuilt(built));
-    return builtJson(built);
+    if (flags.explain && !this.jsonEnabled()) print(report.explainSteps(built));
+    if (!flags.quiet) this.log(report.describeBuilt(built));
+    return report.builtJson(built);
   }
 }

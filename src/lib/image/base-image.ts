@@ -15,7 +15,7 @@ export interface BaseImage {
 }
 
 /** @throws BangerError `not_found` */
-export function readBase(store: Store, ref: string): BaseImage {
+export function readBase(store: Store | null, ref: string): BaseImage {
   const row = findImage(store, ref);
   const { workSeed: _, ...files } = bootSetOf(row);
   const identity = row.managed ? row.id : pathsOf({ ...files, workSeed: null }).map(fileIdentity);

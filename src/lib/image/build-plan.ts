@@ -14,7 +14,7 @@ import {
   readBase,
 } from './base-image.ts';
 import { type BuildProgram, type KeyedStage, keyProgram, lastKey } from './build-program.ts';
-import { type BuildSource, type KnownProgram, readProgram } from './build-source.ts';
+import { type BuildSource, type KnownProgram, type ProgramGround, readProgram } from './build-source.ts';
 import type { BuildStep } from './build-step.ts';
 import { type DigestGround, digestPath } from './digest-path.ts';
 import { planFlagSteps, preparationSteps } from './flag-steps.ts';
@@ -79,10 +79,7 @@ export interface BuildProposal extends KnownProgram {
  * Reads all that a build depends on, outside the lock: it may take its time.
  * @throws BangerError `not_found` for a base that is not there, `usage` for a recipe that makes no sense
  */
-export async function proposeBuild(
-  workspace: Pick<Workspace, 'store' | 'config' | 'layout' | 'signal'>,
-  options: BuildOptions,
-): Promise<BuildProposal> {
+export async function proposeBuild(workspace: ProgramGround, options: BuildOptions): Promise<BuildProposal> {
   const { config, signal } = workspace;
   const ground = { cacheDir: config.cacheDir, signal };
   const known = await readProgram(workspace, options);

@@ -1,6 +1,6 @@
 import type { Origin } from '../recipe/recipe.ts';
+import type { CachedFacts } from './kept-steps.ts';
 import type { Provisioning } from './provision.ts';
-import type { CachedFacts } from './step-cache.ts';
 import { type StepInput, stepInput, stepKey } from './step-key.ts';
 
 /** What a step finds while it is carried out. */
@@ -72,6 +72,15 @@ export interface KeyGround {
 export function lastKey({ startKey, steps }: KeyedStage): string | null {
   const last = steps.at(-1);
   return last === undefined ? startKey : last.key;
+}
+
+/**
+ * The key of a finished root filesystem and its work seed; null where nobody can say what it depends on.
+ * @param sshKey the public key that is seeded, a line; null for none
+ */
+export function resultKey(target: KeyedStage, sshKey: string | null): string | null {
+  const last = lastKey(target);
+  return last === null ? null : stepKey(last, [stepInput('ssh', sshKey)]);
 }
 
 /** Gives every step its key: what it depends on itself, on the step before it, and on what it reads from others. */

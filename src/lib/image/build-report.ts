@@ -1,8 +1,9 @@
 import { shortId } from '../id.ts';
 import type { Durations } from '../pipeline.ts';
 import { formatTable } from '../table.ts';
-import { formatAge, formatDuration, oneLine } from '../text.ts';
+import { formatAge, formatBytes, formatDuration, oneLine } from '../text.ts';
 import type { Built } from './build.ts';
+import type { Forecast } from './build-forecast.ts';
 import { type ImageJson, imageJson } from './listing.ts';
 
 /** How much of a step is shown, in characters. */
@@ -54,4 +55,22 @@ export function explainSteps({ operation }: Built): string {
     cached ? '' : reason,
   ]);
   return formatTable(['STAGE', '', 'TOOK', 'STEP', 'WHY'], rows);
+}
+
+/** What `build --dry-run` prints: a line for each step, and how large the image would be. */
+export function forecastReport({ steps, fresh, name, size_bytes, allocated_bytes }: Forecast): string {
+  if (fresh) return `${name ?? ''} is fresh: nothing would be done\n`;
+  const rows = steps.map(({ stage, title, cached, reason, bytes }) => [
+    stage,
+    cached ? 'kept' : 'do',
+    bytes === null ? '' : formatBytes(bytes),
+    oneLine(title).slice(0, TITLE_WIDTH),
+    reason ?? '',
+  ]);
+  const size = size_bytes === null ? 'as large as busybox takes' : formatBytes(size_bytes);
+  const least =
+    allocated_bytes === null
+      ? ''
+      : `, ${formatBytes(allocated_bytes)} of it on the disk before what is to be done`;
+  return `${formatTable(['STAGE', '', 'SIZE', 'STEP', 'WHY'], rows)}root filesystem: ${size}${least}\n`;
 }

@@ -6,7 +6,7 @@ import { readRecipe } from '../recipe/read.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import { findRecipeFile, readRecipeFile, readRecipeInput } from '../recipe/recipe-file.ts';
 import { oneLine } from '../text.ts';
-import type { Workspace } from '../workspace.ts';
+import type { Readings } from '../workspace.ts';
 import { type BaseImage, readBase } from './base-image.ts';
 import type { BuildProgram } from './build-program.ts';
 import { planRecipe } from './recipe-program.ts';
@@ -34,18 +34,18 @@ export interface RecipeSource {
 /** As a file: the recipe comes on standard input. */
 const STDIN = '-';
 
+/** The same as it is typed. */
+export interface TypedSource {
+  'from-image'?: string | undefined;
+  file?: string | undefined;
+  'build-arg'?: readonly string[] | undefined;
+  target?: string | undefined;
+  secret?: readonly string[] | undefined;
+  flavor?: 'busybox' | undefined;
+}
+
 /** What a command line says of it; one of image and recipe is there. */
-export function buildSource(
-  context: string | undefined,
-  typed: {
-    'from-image'?: string | undefined;
-    file?: string | undefined;
-    'build-arg'?: readonly string[] | undefined;
-    target?: string | undefined;
-    secret?: readonly string[] | undefined;
-    flavor?: 'busybox' | undefined;
-  },
-): BuildSource {
+export function buildSource(context: string | undefined, typed: TypedSource): BuildSource {
   const { file, target, flavor } = typed;
   const ref = typed['from-image'];
   if (ref === undefined) {
@@ -77,12 +77,15 @@ export interface Scratch {
   make(rootfs: string, signal: AbortSignal): Promise<void>;
 }
 
+/** What is read to know it. */
+export type ProgramGround = Pick<Readings, 'store' | 'config' | 'layout'> & { signal: AbortSignal };
+
 /**
  * @throws BangerError `not_found` for images that are not there, `usage` for a recipe that makes no sense;
  * PreflightError for files that cannot be read
  */
 export async function readProgram(
-  workspace: Pick<Workspace, 'store' | 'config' | 'layout' | 'signal'>,
+  workspace: ProgramGround,
   { source, network, size }: { source: BuildSource; network: string; size?: number | undefined },
 ): Promise<KnownProgram> {
   const { store, config, layout, signal } = workspace;

@@ -21,18 +21,18 @@ import {
   proposeBuild,
   StillFresh,
 } from './build-plan.ts';
-import { type KeyedStep, lastKey } from './build-program.ts';
+import { type KeyedStep, lastKey, resultKey } from './build-program.ts';
 import { checkBuild } from './build-requirements.ts';
 import type { PresetFacts } from './flag-steps.ts';
 import { publishGeneration } from './generation.ts';
+import type { CachedStep } from './kept-steps.ts';
 import { assertValidName } from './name.ts';
 import { makePackageCache } from './package-cache.ts';
 import { packagesDigest } from './packages.ts';
 import { tellRepair } from './sound-copy.ts';
 import { ensureKeyPair, type KeyPair, seedAuthorizedKey } from './ssh-access.ts';
 import { type OpenStage, StageBuilder } from './stage-builder.ts';
-import { type CachedStep, StepCache } from './step-cache.ts';
-import { stepInput, stepKey } from './step-key.ts';
+import { StepCache } from './step-cache.ts';
 import type { StepOutcome } from './step-outcome.ts';
 import { stepsAnew } from './steps-anew.ts';
 import { beginWhenFree } from './wait-for-name.ts';
@@ -110,13 +110,9 @@ class Build {
     this.#stageDir = places.stageDir;
     this.#anew = stepsAnew(proposal.stages, options);
     this.#log = new BuildLog(places.logPath, options.logFile);
-    this.#cache = new StepCache({
-      store,
-      layout,
-      run,
-      limitBytes: config.cacheLimit,
-      signal: operation.signal,
-    });
+    const { signal } = operation;
+    const tell = (message: string): void => workspace.notify(message);
+    this.#cache = new StepCache({ store, layout, run, limitBytes: config.cacheLimit, signal, tell });
   }
 
   async carryOut(): Promise<Built> {
@@ -174,10 +170,8 @@ class Build {
     note(told);
   }
 
-  /** The key of the finished root filesystem and its work seed, which has the SSH key. */
   #resultKey(): string | null {
-    const last = lastKey(this.#proposal.target);
-    return last === null ? null : stepKey(last, [stepInput('ssh', this.#key?.publicKey ?? null)]);
+    return resultKey(this.#proposal.target, this.#key?.publicKey ?? null);
   }
 
   async #launch(context: StageContext): Promise<void> {
@@ -221,7 +215,7 @@ class Build {
         if (scratch === null) throw new Error('nothing begins from nothing');
         await scratch.make(rootfs, common);
       },
-      mayReuse: (step) => !this.#anew.has(step),
+      anew: this.#anew,
       ...{
         stageDir: this.#stageDir,
         size,

@@ -10,18 +10,21 @@ export interface Replace {
   waitMs: number;
 }
 
+/** The same as it is typed. */
+export interface TypedReplace {
+  'if-changed'?: boolean;
+  'if-older'?: string | undefined;
+  wait?: string | undefined;
+  'no-wait'?: boolean;
+}
+
 const WAIT = '1h';
 
 /**
  * From spans of time as people type them.
  * @throws BangerError `usage`
  */
-export function replaceFrom(typed: {
-  'if-changed'?: boolean;
-  'if-older'?: string | undefined;
-  wait?: string | undefined;
-  'no-wait'?: boolean;
-}): Replace {
+export function replaceFrom(typed: TypedReplace): Replace {
   const older = typed['if-older'];
   return {
     ifChanged: typed['if-changed'] === true,

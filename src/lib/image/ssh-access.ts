@@ -12,7 +12,7 @@ import type { DebugfsOptions } from '../system/debugfs-command.ts';
 import { checkExt4, recoverExt4 } from '../system/ext4.ts';
 import { addAuthorizedKey, parsePublicKey, type SshPublicKey } from '../system/ssh-public-key.ts';
 
-export { ensureKeyPair, type KeyPair } from './ssh-key-pair.ts';
+export { ensureKeyPair, type KeyPair, presentKey } from './ssh-key-pair.ts';
 
 export interface SeedOptions {
   signal?: AbortSignal;

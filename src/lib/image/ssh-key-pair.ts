@@ -188,3 +188,9 @@ export async function ensureKeyPair(keyPath: string, options: KeyPairOptions = {
   }
   throw new BangerError('conflict', `${privateKey}: the SSH key was removed again while it was made`);
 }
+
+/** The public key that guests would be made to know, a line; null where it is not made, or not derived, yet. */
+export async function presentKey(keyPath: string): Promise<string | null> {
+  const key = await readPublicKey(path.resolve(keyPath).replace(/\.pub$/u, ''));
+  return key && formatPublicKey(key);
+}

@@ -11,10 +11,11 @@ import { openSandbox, type Sandbox } from '../system/sandbox.ts';
 import type { ImageCopy } from '../system/sandbox-copy.ts';
 import { describeClone } from './artifacts.ts';
 import type { KeyedStage, KeyedStep } from './build-program.ts';
+import type { CachedFacts, CachedStep, Start } from './kept-steps.ts';
 import type { PackageCache } from './package-cache.ts';
 import { makeSound, tellRepair } from './sound-copy.ts';
-import type { CachedFacts, CachedStep, StepCache } from './step-cache.ts';
-import { explainMiss, type StepOutcome } from './step-outcome.ts';
+import type { StepCache } from './step-cache.ts';
+import type { StepOutcome } from './step-outcome.ts';
 
 /** A root filesystem that a stage begins from, or takes files from. */
 export interface BaseDisk {
@@ -30,8 +31,8 @@ export interface StageBuilderOptions {
   /** Makes a root filesystem from nothing. */
   makeScratch(rootfs: string, signal: AbortSignal): Promise<void>;
   cache: StepCache;
-  /** Whether a step that is kept may be taken for what it would do. */
-  mayReuse(step: KeyedStep): boolean;
+  /** Steps that are carried out whatever is kept of them. */
+  anew: ReadonlySet<KeyedStep>;
   /** On the filesystem of the state directory. */
   stageDir: string;
   /** Bytes that root filesystems are grown to. */
@@ -52,14 +53,6 @@ export interface OpenStage {
   facts: CachedFacts;
   /** Settles when all that is to be kept is; the last of it. */
   kept: Promise<CachedStep | null>;
-}
-
-/** Where a stage is taken up. */
-interface Start {
-  /** How many of its steps need not be carried out. */
-  done: number;
-  /** The state after them, if it is kept. */
-  kept: CachedStep | null;
 }
 
 /** Carries out the stages of a build, of each no more than has not been kept of an earlier one. */
@@ -112,7 +105,7 @@ export class StageBuilder {
       kept: Promise.resolve(kept ?? (stage.from.kind === 'stage' ? cache.peek(stage.startKey) : null)),
     };
     let unkeptMs = 0;
-    let reason = this.#explain(stage, done);
+    let reason = cache.explain(stage, { done, kept }, this.#options.anew);
     for (const [index, step] of [...stage.steps.entries()].slice(done)) {
       const startedAt = performance.now();
       open.facts = { ...open.facts, ...(await this.#carryOut(step, sandbox, signal)) };
@@ -180,16 +173,9 @@ export class StageBuilder {
     return path;
   }
 
-  /** The last step after which the state is kept, and may be taken. */
   #find(stage: KeyedStage): Start {
-    const { cache, mayReuse } = this.#options;
-    const refused = stage.steps.findIndex((step) => !mayReuse(step));
-    const usable = refused === -1 ? stage.steps : stage.steps.slice(0, refused);
-    for (let done = usable.length; done > 0; done -= 1) {
-      const kept = cache.peek(usable[done - 1]?.key ?? null);
-      if (kept !== null) return { done, kept };
-    }
-    return { done: 0, kept: null };
+    const { cache, anew } = this.#options;
+    return cache.startOf(stage, anew);
   }
 
   async #copyStart(stage: KeyedStage, start: Start, target: string): Promise<void> {
@@ -322,13 +308,6 @@ export class StageBuilder {
     if (from.kind === 'image') return baseOf(from.ref).path;
     const below = from.kind === 'stage' ? stages.find(({ index }) => index === from.index) : undefined;
     return below === undefined ? null : this.#baseOf(below);
-  }
-
-  #explain(stage: KeyedStage, done: number): string {
-    const step = stage.steps[done];
-    if (step === undefined) return '';
-    if (!this.#options.mayReuse(step)) return 'the cache was not asked';
-    return explainMiss(step, this.#options.cache.stepsAfter(step.beforeKey));
   }
 
   #tell(stage: KeyedStage, step: KeyedStep, rest: Omit<StepOutcome, 'stage' | 'title'>): void {

@@ -2,12 +2,11 @@ import { rmSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { removeCachedSteps, stepPlace } from '../cached-steps.ts';
+import { messageOf } from '../errors.ts';
 import { newId } from '../id.ts';
-import { ARTIFACT_FILES, type Layout } from '../layout.ts';
+import { ARTIFACT_FILES } from '../layout.ts';
 import {
   cachedStepById,
-  cachedStepByKey,
-  cachedStepsAfter,
   cachedStepsInUse,
   everyCachedStep,
   insertCachedStep,
@@ -18,34 +17,21 @@ import {
 } from '../store/cached-steps.ts';
 import type { Run } from '../store/liveness.ts';
 import type { CachedStepRow } from '../store/schema.ts';
-import type { Store } from '../store/store.ts';
 import { renameDurably, syncTree } from '../system/durable.ts';
 import { type Extent, extentsOf, lengthOf, lengthWithout } from '../system/extents.ts';
 import { makePrivateDirectory } from '../system/private-directory.ts';
+import { type CachedFacts, type CachedStep, cachedStep, type KeptGround, KeptSteps } from './kept-steps.ts';
 import type { StepInput } from './step-key.ts';
 import { choosePruned } from './step-pruning.ts';
 import { stampOf } from './step-stamp.ts';
 
-export interface CacheGround {
-  store: Store;
-  layout: Layout;
+export interface CacheGround extends KeptGround {
   run: Run;
   /** How much the cache may take on the disk, in bytes. */
   limitBytes: number;
   signal: AbortSignal;
-}
-
-/** What was found out on the way to a state, and is true of it. */
-export type CachedFacts = Readonly<Record<string, unknown>>;
-
-/** A state of a build that is kept. */
-export interface CachedStep {
-  id: string;
-  key: string;
-  rootfs: string;
-  /** Of a result. */
-  workSeed: string;
-  facts: CachedFacts;
+  /** Something that went wrong and is left to the next command. */
+  tell(message: string): void;
 }
 
 /** A state to be kept. */
@@ -66,40 +52,18 @@ export interface StepDraft {
   base: string | null;
 }
 
-/** The states of builds that are kept, so that the next build need not come to them anew. */
-export class StepCache {
+/** The states of builds that are kept, and how they come to be kept. */
+export class StepCache extends KeptSteps {
   readonly #ground: CacheGround;
 
   constructor(ground: CacheGround) {
+    super(ground);
     this.#ground = ground;
   }
 
   /** 0: nothing is kept. */
   get limitBytes(): number {
     return this.#ground.limitBytes;
-  }
-
-  /** What is kept of steps that began from a state, or from no state of ours. */
-  stepsAfter(stateKey: string | null): CachedStepRow[] {
-    return cachedStepsAfter(this.#ground.store, stateKey);
-  }
-
-  /** The state after a step, if it is kept and as it was. Nothing is promised until it is claimed. */
-  peek(stateKey: string | null): CachedStep | null {
-    return stateKey === null ? null : this.#find('state_key', stateKey);
-  }
-
-  /** A finished root filesystem with its work seed. */
-  peekResult(key: string): CachedStep | null {
-    return this.#find('key', key);
-  }
-
-  #find(column: 'key' | 'state_key', key: string): CachedStep | null {
-    const { store, layout } = this.#ground;
-    const row = cachedStepByKey(store, column, key);
-    if (row === undefined) return null;
-    const step = cachedStep(layout, row);
-    return stampOf(step, row.kind) === row.stamp ? step : null;
   }
 
   /**
@@ -114,11 +78,6 @@ export class StepCache {
       touchCachedStep(store, id, new Date().toISOString());
       return true;
     });
-  }
-
-  letGo({ id }: CachedStep): void {
-    const { store, run } = this.#ground;
-    store.write(() => stopUsingCachedStep(store, id, run.row.id));
   }
 
   /**
@@ -157,14 +116,29 @@ export class StepCache {
       rmSync(directory, { recursive: true });
       return null;
     }
-    renameDurably(directory, stepPlace(layout, row.id));
-    store.write(() => {
-      settleCachedStep(store, row.id, 'kept', run.row.id);
-      useCachedStep(store, row.id, run.row.id);
-      if (parent !== null) stopUsingCachedStep(store, parent.id, run.row.id);
-    });
-    await removeCachedSteps({ store, layout }, pruned);
+    try {
+      renameDurably(directory, stepPlace(layout, row.id));
+      store.write(() => {
+        settleCachedStep(store, row.id, 'kept', run.row.id);
+        useCachedStep(store, row.id, run.row.id);
+        if (parent !== null) stopUsingCachedStep(store, parent.id, run.row.id);
+      });
+    } catch (error) {
+      await this.#remove([row.id]);
+      throw error;
+    }
+    await this.#remove(pruned);
     return cachedStep(layout, row);
+  }
+
+  /** What cannot be removed now is marked for whoever takes the lock after this run. */
+  async #remove(ids: readonly string[]): Promise<void> {
+    const { store, layout, tell } = this.#ground;
+    try {
+      await removeCachedSteps({ store, layout }, ids);
+    } catch (error) {
+      tell(`a step that is not kept any more could not be removed: ${messageOf(error)}`);
+    }
   }
 
   /** Writes the row of what is coming, and marks what goes for it; null when it does not fit. */
@@ -185,17 +159,6 @@ export class StepCache {
       return ids;
     });
   }
-}
-
-function cachedStep(layout: Layout, { id, key, facts }: CachedStepRow): CachedStep {
-  const directory = stepPlace(layout, id);
-  return {
-    id,
-    key,
-    rootfs: join(directory, ARTIFACT_FILES.rootfs),
-    workSeed: join(directory, ARTIFACT_FILES.workSeed),
-    facts: JSON.parse(facts) as CachedFacts,
-  };
 }
 
 /** What it takes beside what it shares with the state before it, and what of that it shares with the base. */
