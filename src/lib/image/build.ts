@@ -259,6 +259,7 @@ class Build {
     if (this.#open === undefined) throw new Error('the builder comes before the work seed');
     await makeWorkSeed(this.#open.sandbox, workSeed, signal);
     await this.#builder?.close(this.#open, rootfs);
+    await this.#builder?.removeDisks();
     this.#kept = this.#open.kept;
     // Beside the seeding of the other disk; its outcome is waited for before anything is published.
     this.#checkedRootfs = repairAndPunch(rootfs, { signal });

@@ -67,6 +67,8 @@ export class StageBuilder {
   readonly #finished = new Map<string, Promise<string>>();
   readonly #sandboxes = new Set<Sandbox>();
   readonly #keeping = new Set<Promise<unknown>>();
+  /** Root filesystems made for others to read. */
+  readonly #disks: string[] = [];
   /** How long the last full copy took, in milliseconds; null where extents are shared. */
   #copyMs: number | null = null;
   #count = 0;
@@ -118,8 +120,8 @@ export class StageBuilder {
       this.#tell(stage, step, { cached: false, reason, durationMs });
       reason = 'a step before it ran';
       unkeptMs += durationMs;
-      const isLast = index === stage.steps.length - 1;
-      if (step.key === null || !this.#isWorthKeeping(unkeptMs, isLast)) continue;
+      const isFinished = stage === this.#options.stages.at(-1) && index === stage.steps.length - 1;
+      if (step.key === null || !this.#isWorthKeeping(unkeptMs, isFinished)) continue;
       if (await this.#keep(stage, { ...step, key: step.key }, open)) unkeptMs = 0;
     }
     return open;
@@ -130,6 +132,11 @@ export class StageBuilder {
     await sandbox.close();
     this.#sandboxes.delete(sandbox);
     await rmdir(mountpointOf(rootfs));
+  }
+
+  /** Removes what stages were made for others to read: it is no part of what is published. */
+  async removeDisks(): Promise<void> {
+    for (const path of this.#disks.splice(0)) await rm(path);
   }
 
   /** After an error: ends what is mounted; what is on its way into the cache still gets there. */
@@ -153,6 +160,7 @@ export class StageBuilder {
       const { path: source, wasChecked } = baseOf(origin.ref);
       if (wasChecked) return source;
       await cloneFile(source, path, signal);
+      this.#disks.push(path);
       await makeSound({ copy: path, source, wasChecked, signal });
       return path;
     }
@@ -163,9 +171,11 @@ export class StageBuilder {
       for (const step of stage.steps) this.#tellCached(stage, step);
       // Nobody writes to either; the cache may drop its name.
       await link(kept.rootfs, path);
+      this.#disks.push(path);
       return path;
     }
     const start = await this.begin(stage, path);
+    this.#disks.push(path);
     const open = await this.carryOn(stage, start, path, this.#options.signal);
     await this.close(open, path);
     await open.kept;
@@ -239,10 +249,10 @@ export class StageBuilder {
     this.#copyMs = method === 'copy' ? performance.now() - startedAt : null;
   }
 
-  /** Where a state has to be copied in full, only after what took longer; the last one is part of the result. */
-  #isWorthKeeping(unkeptMs: number, isLast: boolean): boolean {
+  /** Where a state has to be copied in full, only after what took longer; the target's last one is part of the result. */
+  #isWorthKeeping(unkeptMs: number, isFinished: boolean): boolean {
     if (this.#options.cache.limitBytes === 0) return false;
-    return this.#copyMs === null || (!isLast && unkeptMs >= this.#copyMs);
+    return this.#copyMs === null || (!isFinished && unkeptMs >= this.#copyMs);
   }
 
   /** Copies the state after a step, and has it kept beside the next step. False when it could not be copied. */
