@@ -1,13 +1,18 @@
-import { readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, inject } from 'vitest';
-import { run } from '../../src/lib/system/process.ts';
+import { parse } from 'yaml';
+import type { ProcessResult } from '../../src/lib/system/process.ts';
 import { REPOSITORY } from '../house/tracked-files.ts';
 import { makeBase } from '../support/builds.ts';
 import type { Home } from '../support/cli.ts';
 import { test } from '../support/fixtures.ts';
+import { fakeBzImage } from '../support/images.ts';
+import { runAsOwner } from '../support/run-as-owner.ts';
+import { assertSound } from '../support/verifier.ts';
 
-const { user, root } = inject('testRun');
+const { user } = inject('testRun');
 
 /** The blocks of a language in docs/automation.md. */
 async function blocks(language: string): Promise<string[]> {
@@ -17,25 +22,13 @@ async function blocks(language: string): Promise<string[]> {
   );
 }
 
-/** Runs a command as cron does: hardly an environment, no terminal; on a base that needs no network. */
-async function runAsCron(
-  home: Home,
-  command: string,
-): Promise<{ exitCode: number; stdout: string; stderr: string }> {
-  const [program, args] = home.commandLine([]);
-  const bin = join(home.directory, 'bin');
-  await home.write('bin/banger', `#!/bin/sh\nexec ${[program, ...args].join(' ')} "$@"\n`, 0o755);
+/** Runs a command as cron does, on a base that needs no network. */
+async function runAsCron(home: Home, command: string): Promise<ProcessResult> {
   const here = command
     .replaceAll('/usr/local/bin/banger', 'banger')
     .replaceAll('--from-image debian-base --package nginx', '--from-image base');
   expect(here).not.toBe(command);
-  const { uid, gid } = home.account;
-  const identity = root ? ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups'] : [];
-  const environment = [`HOME=${home.directory}`, 'SHELL=/bin/sh', `PATH=${bin}:/usr/bin:/bin`];
-  return run('env', ['-i', ...environment, ...identity, '/bin/sh', '-c', here], {
-    cwd: home.directory,
-    okExit: 'any',
-  });
+  return runAsOwner(home, here, { shell: ['/bin/sh'] });
 }
 
 test('the crontab line builds, leaves a young image alone, and says nothing', async ({ makeHome }) => {
@@ -64,3 +57,122 @@ test('so do the commands of the service', async ({ makeHome }) => {
     stdout: expect.stringMatching(/^built web .*\nnothing to prune\n$/u),
   });
 });
+
+/** Lines that a CI runs in a shell of their own, with variables of theirs. */
+interface Part {
+  lines: string;
+  env: Record<string, string>;
+  /** Even after a failure. */
+  always: boolean;
+}
+
+interface GitHubWorkflow {
+  jobs: Record<
+    string,
+    {
+      env: Record<string, string>;
+      steps: { run?: string; env?: Record<string, string>; if?: string }[];
+    }
+  >;
+}
+
+type GitLabPipeline = Record<
+  string,
+  { variables: Record<string, string>; before_script: string[]; script: string[]; after_script: string[] }
+>;
+
+function partsOfGitHub(yaml: string): Part[] {
+  const { web } = (parse(yaml) as GitHubWorkflow).jobs;
+  if (web === undefined) throw new Error('there is no job web');
+  return web.steps.flatMap(({ run: lines, env = {}, if: condition }) =>
+    lines === undefined ? [] : [{ lines, env: { ...web.env, ...env }, always: condition === 'always()' }],
+  );
+}
+
+/** before_script and script run in one shell (GitLab, CI/CD YAML syntax reference). */
+function partsOfGitLab(yaml: string): Part[] {
+  const { 'image-web': job } = parse(yaml) as GitLabPipeline;
+  if (job === undefined) throw new Error('there is no job image-web');
+  const env = { ...job.variables, APP_TOKEN: '$APP_TOKEN' };
+  return [
+    { lines: [...job.before_script, ...job.script].join('\n'), env, always: false },
+    { lines: job.after_script.join('\n'), env, always: true },
+  ];
+}
+
+const TOKEN = 'a-token-of-the-ci';
+
+/** Carries out a job on a machine that has nothing but the checkout and what was packed; its status is that of its first failure. */
+async function runJob(home: Home, parts: readonly Part[]): Promise<number> {
+  const kept = join(home.directory, 'kept');
+  await rm(kept, { recursive: true, force: true });
+  for (const name of ['build.log', 'image.json']) await rm(join(home.directory, name), { force: true });
+  const kernel = await home.write('vmlinuz', fakeBzImage());
+  const here = (text: string): string =>
+    text
+      .replaceAll('/var/tmp/image-web', kept)
+      .replaceAll(
+        'image bootstrap debian-base',
+        `image bootstrap debian-base --flavor busybox --kernel ${kernel}`,
+      )
+      .replaceAll(/\$\{\{ secrets\.APP_TOKEN \}\}|^\$APP_TOKEN$/gu, TOKEN);
+  let status = 0;
+  for (const { lines, env, always } of parts) {
+    if (status !== 0 && !always) continue;
+    const own = Object.fromEntries(Object.entries(env).map(([name, value]) => [name, here(value)]));
+    const { exitCode, stdout, stderr } = await runAsOwner(home, here(lines), {
+      shell: ['bash', '--noprofile', '--norc', '-eo', 'pipefail'],
+      env: { ...own, GITHUB_OUTPUT: join(home.directory, 'outputs') },
+    });
+    expect(stdout + stderr).not.toContain(TOKEN);
+    if (always) expect({ exitCode, said: exitCode === 0 ? '' : stderr }).toEqual({ exitCode: 0, said: '' });
+    if (status === 0) status = exitCode;
+  }
+  await assertSound(join(kept, 'state'), { uid: home.account.uid });
+  return status;
+}
+
+interface JobResult {
+  outcome: string;
+  steps: { title: string; cached: boolean }[];
+  error: { exit_code: number };
+}
+
+test.for([
+  ['GitHub Actions', 0, partsOfGitHub],
+  ['GitLab CI', 1, partsOfGitLab],
+] as const)(
+  'the job of %s builds what has changed, on what the last one has kept',
+  { timeout: 120_000 },
+  async ([, index, partsOf], { makeHome }) => {
+    const parts = partsOf((await blocks('yaml'))[index] ?? '');
+    const home = await makeHome(user);
+    const result = async (): Promise<JobResult> =>
+      JSON.parse(await readFile(join(home.directory, 'image.json'), 'utf8')) as JobResult;
+    const [recipe = ''] = await blocks('dockerfile');
+    await home.write('image/Containerfile', recipe);
+    const install = `#!/bin/sh\nset -e\nsleep 2\n[ "$TOKEN" = ${TOKEN} ]\n`;
+    await home.write('image/app/install.sh', install, 0o755);
+    await home.write('image/settings/one', '1');
+
+    expect(await runJob(home, parts)).toBe(0);
+    expect(await result()).toMatchObject({ outcome: 'built' });
+    expect(await readFile(join(home.directory, 'build.log'), 'utf8')).toContain('install.sh: status 0');
+    expect(await runJob(home, parts)).toBe(0);
+    expect(await result()).toMatchObject({ outcome: 'fresh' });
+    expect(existsSync(join(home.directory, 'build.log'))).toBe(false);
+
+    await home.write('image/settings/one', '2');
+    expect(await runJob(home, parts)).toBe(0);
+    const { outcome, steps } = await result();
+    expect(outcome).toBe('built');
+    expect(steps.find(({ title }) => title.startsWith('RUN '))).toMatchObject({ cached: true });
+
+    await home.write('image/app/install.sh', `${install}exit 3\n`, 0o755);
+    expect(await runJob(home, parts)).toBe(8);
+    expect((await result()).error.exit_code).toBe(8);
+    expect(await readFile(join(home.directory, 'build.log'), 'utf8')).toContain('install.sh: status 3');
+    await home.write('image/app/install.sh', install, 0o755);
+    expect(await runJob(home, parts)).toBe(0);
+  },
+);

@@ -1,8 +1,8 @@
 import { imageByName } from '../store/images.ts';
 import type { Readings } from '../workspace.ts';
 import { type BuildOptions, proposeBuild } from './build-plan.ts';
-import { type KeyedStage, resultKey } from './build-program.ts';
-import { type CachedStep, KeptSteps } from './kept-steps.ts';
+import { type KeyedStage, type KeyedStep, resultKey } from './build-program.ts';
+import { type CachedStep, KeptSteps, type Start } from './kept-steps.ts';
 import { sizeOf } from './listing.ts';
 import { presentKey } from './ssh-access.ts';
 import { stepsAnew } from './steps-anew.ts';
@@ -56,32 +56,52 @@ export async function forecastBuild(readings: Readings, options: BuildOptions): 
     name: options.name ?? null,
     base_image_id: base?.row.id ?? null,
     fresh: options.replace?.ifChanged === true && digest !== null && digest === present?.recipe_digest,
-    steps: stages.flatMap((stage) => forecastStage(stage, stage === target ? result : null, kept, anew)),
+    steps: forecastSteps(stages, result, kept, anew),
     size_bytes: options.size ?? size?.virtual ?? null,
     allocated_bytes: size?.allocated ?? null,
   };
 }
 
-function forecastStage(
-  stage: KeyedStage,
+/** Of stages that nothing needs, because what takes from them is kept, nothing is told. */
+function forecastSteps(
+  stages: readonly KeyedStage[],
   result: CachedStep | null,
   kept: KeptSteps | null,
-  anew: ReturnType<typeof stepsAnew>,
+  anew: ReadonlySet<KeyedStep>,
 ): ForecastStep[] {
-  const start =
-    result === null
-      ? (kept?.startOf(stage, anew) ?? { done: 0, kept: null })
-      : { done: stage.steps.length, kept: result };
+  const told: ForecastStep[][] = [];
+  const needed = new Set([stages.at(-1)?.index]);
+  for (const stage of stages.toReversed()) {
+    if (!needed.has(stage.index)) continue;
+    const isRepeated = result !== null && stage === stages.at(-1);
+    const start = isRepeated
+      ? { done: stage.steps.length, kept: result }
+      : (kept?.startOf(stage, anew) ?? { done: 0, kept: null });
+    const origins = stage.steps.slice(start.done).flatMap((step) => step.origins);
+    for (const origin of [...origins, ...(start.kept === null ? [stage.from] : [])]) {
+      if (origin.kind === 'stage') needed.add(origin.index);
+    }
+    told.unshift(forecastStage(stage, start, kept, anew));
+  }
+  return told.flat();
+}
+
+function forecastStage(
+  stage: KeyedStage,
+  start: Start,
+  kept: KeptSteps | null,
+  anew: ReadonlySet<KeyedStep>,
+): ForecastStep[] {
+  const explain = (index: number): string | null => {
+    if (index < start.done) return null;
+    if (index > start.done) return 'a step before it would run';
+    return kept?.explain(stage, start, anew) ?? 'not kept of an earlier build';
+  };
   return stage.steps.map((step, index) => ({
     stage: stage.name ?? String(stage.index),
     title: step.title,
     cached: index < start.done,
-    reason:
-      index < start.done
-        ? null
-        : index > start.done
-          ? 'a step before it would run'
-          : (kept?.explain(stage, start, anew) ?? 'not kept of an earlier build'),
+    reason: explain(index),
     bytes: index < start.done ? (kept?.peek(step.key)?.bytes ?? null) : null,
   }));
 }

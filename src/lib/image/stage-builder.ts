@@ -113,8 +113,8 @@ export class StageBuilder {
       this.#tell(stage, step, { cached: false, reason, durationMs });
       reason = 'a step before it ran';
       unkeptMs += durationMs;
-      const isLast = index === stage.steps.length - 1;
-      if (step.key === null || !this.#isWorthKeeping(unkeptMs, isLast)) continue;
+      const isFinished = stage === this.#options.stages.at(-1) && index === stage.steps.length - 1;
+      if (step.key === null || !this.#isWorthKeeping(unkeptMs, isFinished)) continue;
       if (await this.#keep(stage, { ...step, key: step.key }, open)) unkeptMs = 0;
     }
     return open;
@@ -238,10 +238,10 @@ export class StageBuilder {
     this.#copyMs = method === 'copy' ? performance.now() - startedAt : null;
   }
 
-  /** Where a state has to be copied in full, only after what took longer; the last one is part of the result. */
-  #isWorthKeeping(unkeptMs: number, isLast: boolean): boolean {
+  /** Where a state has to be copied in full, only after what took longer; the target's last one is part of the result. */
+  #isWorthKeeping(unkeptMs: number, isFinished: boolean): boolean {
     if (this.#options.cache.limitBytes === 0) return false;
-    return this.#copyMs === null || (!isLast && unkeptMs >= this.#copyMs);
+    return this.#copyMs === null || (!isFinished && unkeptMs >= this.#copyMs);
   }
 
   /** Copies the state after a step, and has it kept beside the next step. False when it could not be copied. */

@@ -107,6 +107,15 @@ resolve() {
   [[ -n $found ]]
 }
 
+# Adds the directories above a place in memory to options: bubblewrap closes those that it makes itself to all but root,
+# and apt's own user would not come to a resolv.conf there, nor any other to its secrets.
+open_above() {
+  local above=$1 all=()
+  is_ours "$above" && [[ $above != /proc/* ]] || return 0
+  while above=\${above%/*} && [[ $above == /*/* ]]; do all=(--perms 0755 --dir "$above" "\${all[@]}"); done
+  options+=("\${all[@]}")
+}
+
 # Adds a mount to options; makes what it is mounted on when the guest has no such thing.
 add_mount() {
   local how=$1 option=$2 source=$3 deep=yes found
@@ -124,6 +133,7 @@ add_mount() {
     fi
     made+=("$root$found")
   fi
+  open_above "$found"
   case $how in
   empty) options+=($option "$found") ;;
   alone) options+=(--remount-ro / --bind "$root$found" "$found") ;;

@@ -181,6 +181,11 @@ describe.each(testAccounts())('a mount of RUN of $label', (account) => {
     await box.sh('touch /out; chmod 666 /out');
     await box.steps(`USER 1000\nRUN ${owned} busybox sha256sum </etc/deep/token >/out`);
     expect(await box.sh('cat /out; rm /out; ls -d /etc/deep || echo gone')).toMatch(/^\w{64} {2}-\n.*gone/su);
+    await box.sh('touch /out; chmod 666 /out');
+    await box.steps(
+      'USER 1000\nRUN --mount=type=secret,id=token,uid=1000 busybox sha256sum </run/secrets/token >/out',
+    );
+    expect(await box.sh('cat /out; rm /out')).toBe(digest);
     const variable = "sh -c 'printf %s $VALUE | busybox wc -c'";
     expect(await output('--mount=type=secret,id=token,env=VALUE', variable)).toBe(`${SECRET.length}\n`);
     expect(await output('--mount=type=secret,id=missing', 'ls /run')).not.toContain('secrets');
