@@ -157,7 +157,7 @@ test.for([
 
     expect(await runJob(home, parts)).toBe(0);
     expect(await result()).toMatchObject({ outcome: 'built' });
-    expect(await readFile(join(home.directory, 'build.log'), 'utf8')).toContain('install.sh: status 0');
+    expect(await readFile(join(home.directory, 'build.log'), 'utf8')).toContain('[0 2/3]: status 0');
     expect(await runJob(home, parts)).toBe(0);
     expect(await result()).toMatchObject({ outcome: 'fresh' });
     expect(existsSync(join(home.directory, 'build.log'))).toBe(false);

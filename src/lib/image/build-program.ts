@@ -1,7 +1,9 @@
 import type { Origin } from '../recipe/recipe.ts';
-import type { CachedFacts } from './kept-steps.ts';
 import type { Provisioning } from './provision.ts';
 import { type StepInput, stepInput, stepKey } from './step-key.ts';
+
+/** What was found out on the way to a state, and is true of it. */
+export type CachedFacts = Readonly<Record<string, unknown>>;
 
 /** What a step finds while it is carried out. */
 export interface StepGround extends Provisioning {

@@ -4,7 +4,7 @@ import { ARTIFACT_FILES, type Layout } from '../layout.ts';
 import { cachedStepByKey, cachedStepsAfter } from '../store/cached-steps.ts';
 import type { CachedStepRow } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
-import type { KeyedStage, KeyedStep } from './build-program.ts';
+import type { CachedFacts, KeyedStage, KeyedStep } from './build-program.ts';
 import { explainMiss } from './step-outcome.ts';
 import { stampOf } from './step-stamp.ts';
 
@@ -12,9 +12,6 @@ export interface KeptGround {
   store: Store;
   layout: Layout;
 }
-
-/** What was found out on the way to a state, and is true of it. */
-export type CachedFacts = Readonly<Record<string, unknown>>;
 
 /** A state of a build that is kept. */
 export interface CachedStep {
