@@ -84,6 +84,10 @@ export const cacheFlags = {
     exclusive: ['no-cache'],
     helpGroup: 'CACHE',
   }),
+  'shell-on-failure': Flags.boolean({
+    description: 'on a terminal: open a shell in the image as a step that failed has left it',
+    helpGroup: 'CACHE',
+  }),
   explain: Flags.boolean({
     description: 'tell of each step whether it was kept of an earlier build, and if not, why',
     helpGroup: 'CACHE',

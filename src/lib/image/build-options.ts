@@ -1,3 +1,4 @@
+import { isTerminal } from '../output.ts';
 import type { ProgressMode } from '../progress.ts';
 import { parseSize } from '../size.ts';
 import type { BuildOptions } from './build-plan.ts';
@@ -20,6 +21,7 @@ export interface TypedBuild extends TypedSource, TypedReplace {
   'no-cache'?: boolean;
   'no-cache-filter'?: readonly string[] | undefined;
   refresh?: boolean;
+  'shell-on-failure'?: boolean;
   'log-file'?: string | undefined;
 }
 
@@ -40,8 +42,12 @@ export function buildOptions(
   progress: ProgressMode,
 ): BuildOptions {
   const { docker, kernel, initrd, modules, preset, network, replace, size } = typed;
+  const shellOnFailure = typed['shell-on-failure'] === true && isTerminal(0) && isTerminal(2);
   return {
-    ...{ name, docker, kernel, initrd, modules, preset, network, progress },
+    ...{ name, docker, kernel, initrd, modules, preset, network },
+    // What redraws itself would write over a shell.
+    progress: shellOnFailure && progress === 'live' ? 'plain' : progress,
+    shellOnFailure,
     source: buildSource(context, typed),
     steps: stepsFrom(order),
     size: size === undefined ? undefined : parseSize(size),

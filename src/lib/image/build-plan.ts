@@ -47,6 +47,8 @@ export interface BuildOptions extends GivenFiles {
   /** Takes the name from the image that has it, which becomes an earlier generation. */
   replace?: Replace | undefined;
   progress: ProgressMode;
+  /** On a terminal alone. */
+  shellOnFailure: boolean;
   /** Where the log is written to as well. */
   logFile?: string | undefined;
   mendOf: MendOf;

@@ -27,6 +27,8 @@ export interface PlannedStep {
   origins: readonly Origin[];
   /** Whether it asks for packages, of which there may be newer ones at any time. */
   installs: boolean;
+  /** What a shell in its place would find; variables alone where there are any. */
+  shell?: { env: Readonly<Record<string, string>>; cwd: string };
   /** @returns what it found out */
   carryOut(ground: StepGround): Promise<CachedFacts | undefined>;
 }

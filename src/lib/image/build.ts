@@ -227,6 +227,7 @@ class Build {
         packageCache,
       },
       kernelVersion: this.#image.kernel_version,
+      shellOnFailure: this.#options.shellOnFailure,
       signal: this.#operation.signal,
     });
     this.#builder = builder;

@@ -100,6 +100,7 @@ async function planStep(
     title,
     inputs: files === null ? null : [stepInput('step', instructionOf(step)), ...inputs, ...files],
     origins: [],
+    shell: { env, cwd: '/' },
     installs: step.kind === 'packages' || step.kind === 'docker' || asksForPackages(instructionOf(step)),
     async carryOut(ground: StepGround) {
       await carryOutStep(`${number}: ${title}`, step, env, ground);

@@ -56,6 +56,7 @@ async function planStep(
     inputs: [...inputs, stepInput('network', network)],
     origins: originsOf(step).filter((origin): origin is Origin => origin.kind !== 'context'),
     installs: step.kind === 'run' && asksForPackages([step.argv, step.script]),
+    ...(step.kind === 'run' ? { shell: { env: step.env, cwd: step.cwd } } : {}),
     async carryOut(around) {
       await carryOutStep(step, `${where} ${title}`, { ...around, context, secrets, mountsDir, proxies });
       if (digestOf(await read()) !== digestOf(inputs)) throw changed(title, step.line);

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { link, mkdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BuildLog } from '../build-log.ts';
-import { messageOf } from '../errors.ts';
+import { BangerError, messageOf } from '../errors.ts';
 import { ARTIFACT_FILES } from '../layout.ts';
 import type { Origin } from '../recipe/recipe.ts';
 import { type CloneMethod, cloneFile, cloneWritten } from '../system/clone.ts';
@@ -42,6 +42,8 @@ export interface StageBuilderOptions {
   kernelVersion: string | null;
   log: BuildLog;
   packageCache: PackageCache;
+  /** Whether a step that fails leaves the user in a shell, in the state that it left, before all is undone. */
+  shellOnFailure: boolean;
   show(line: string): void;
   note(message: string): void;
   signal: AbortSignal;
@@ -108,7 +110,7 @@ export class StageBuilder {
     let reason = cache.explain(stage, { done, kept }, this.#options.anew);
     for (const [index, step] of [...stage.steps.entries()].slice(done)) {
       const startedAt = performance.now();
-      open.facts = { ...open.facts, ...(await this.#carryOut(step, sandbox, signal)) };
+      open.facts = { ...open.facts, ...(await this.#carryOutOrLook(step, sandbox, signal)) };
       const durationMs = performance.now() - startedAt;
       this.#tell(stage, step, { cached: false, reason, durationMs });
       reason = 'a step before it ran';
@@ -223,6 +225,23 @@ export class StageBuilder {
   #tellRepair(repair: Repair): void {
     for (const line of repair.repaired) this.#options.log.write(`e2fsck: ${line}`);
     tellRepair(repair, 'root filesystem', this.#options.note);
+  }
+
+  async #carryOutOrLook(
+    step: KeyedStep,
+    sandbox: Sandbox,
+    signal: AbortSignal,
+  ): Promise<CachedFacts | undefined> {
+    const { shellOnFailure, log, note } = this.#options;
+    try {
+      return await this.#carryOut(step, sandbox, signal);
+    } catch (error) {
+      if (!shellOnFailure || !(error instanceof BangerError) || error.code !== 'step_failed') throw error;
+      log.write(error.message);
+      note(`${error.message}\nThis is the image as the step left it; leave the shell to go on: exit`);
+      await sandbox.runShell(step.shell ?? {});
+      throw error;
+    }
   }
 
   #carryOut(step: KeyedStep, sandbox: Sandbox, signal: AbortSignal): Promise<CachedFacts | undefined> {

@@ -127,10 +127,11 @@ function splitLines(onLine: (line: string) => void): { write(chunk: Buffer): voi
 }
 
 export interface StartOptions extends ProcessOptions {
-  stdin?: 'none' | 'pipe';
+  /** `terminal`: it has our own, for input and output, and our process group, which may read from it. */
+  stdin?: 'none' | 'pipe' | 'terminal';
 }
 
-/** Starts a program in a process group of its own that cannot outlive us. The only door to zx. */
+/** Starts a program, in a process group of its own, that cannot outlive us. The only door to zx. */
 export async function start(
   file: string,
   args: readonly string[],
@@ -141,6 +142,7 @@ export async function start(
   const { $ } = await import('zx/core');
   const [stdout, stderr] = [boundedStore(), boundedStore()];
   const startedAt = performance.now();
+  const isAttached = options.stdin === 'terminal';
   const command = $({
     shell: '/bin/sh',
     prefix: lifeline(),
@@ -149,10 +151,10 @@ export async function start(
     quiet: true,
     verbose: false,
     nothrow: true,
-    detached: true,
+    detached: !isAttached,
     preferLocal: false,
     env: toolEnvironment(options.env),
-    stdio: [options.stdin === 'pipe' ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+    stdio: isAttached ? 'inherit' : [options.stdin === 'pipe' ? 'pipe' : 'ignore', 'pipe', 'pipe'],
     store: { stdout, stderr, stdall: { push: () => 0, length: 0 } as never },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
@@ -173,7 +175,7 @@ export async function start(
 
   const kill = (name: NodeJS.Signals): void => {
     try {
-      process.kill(-pid, name);
+      process.kill(isAttached ? pid : -pid, name);
     } catch (error) {
       if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
     }

@@ -19,11 +19,20 @@ export interface Entry {
    * @throws what its stream failed with; the program is ended then
    */
   feed: (command: readonly string[], input: Input, options?: ProcessOptions) => Promise<ProcessResult>;
+  /** Runs a program there that has our terminal; whatever its status. */
+  attach: (command: readonly string[]) => Promise<ProcessResult>;
 }
 
 export function enterHolder(holder: Holder, signal: AbortSignal): Entry {
   return {
     runTool: toolRunner(holder, signal),
+    async attach(command) {
+      const args = [...nsenterArguments(holder), ...LIFELINE, ...command];
+      const child = await start('nsenter', args, { signal, stdin: 'terminal' });
+      const result = await child.exited;
+      signal.throwIfAborted();
+      return result;
+    },
     async feed(command, { head, stream }, options = {}) {
       const startOptions: StartOptions = { signal, ...options, stdin: 'pipe' };
       try {

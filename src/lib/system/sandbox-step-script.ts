@@ -1,7 +1,7 @@
 /**
  * Runs one step, in the holder's namespaces. Its arguments: the root, the system call filter (octal escapes), `share`
- * or nothing, `own` where /tmp is not the image's, the length of bubblewrap's options or nothing, how many mounts, for each of them how it is made (`plain`,
- * `deep`, `data`, `empty`, `alone`), its options, source and target; then the step's command. bash, because dash cannot close a
+ * or nothing, `own` where /tmp is not the image's, the length of bubblewrap's options or nothing, or the file that has them
+ * where stdin is a terminal, how many mounts, for each of them how it is made (`plain`, `deep`, `data`, `empty`, `alone`), its options, source and target; then the step's command. bash, because dash cannot close a
  * descriptor above 9; with --norc, because bash takes a stdin that is a socket for rshd's and runs the user's ~/.bashrc.
  *
  * stdin holds what no process list may show: what is in the mounts of data, base64, whose length is their source; then
@@ -172,7 +172,9 @@ if [[ -n $share ]]; then
   place "$((first + RANDOM % (last - first + 1)))"
 fi
 
-if [[ -n $size ]]; then
+if [[ $size == /* ]]; then
+  exec 3<"$size"
+elif [[ -n $size ]]; then
   exec 3< <(exec head -c "$size")
 else
   exec 3<&0 </dev/null
@@ -181,6 +183,10 @@ exec 4< <(printf '#!/bin/sh\\nexit 101\\n')
 if [[ -n $filter ]]; then
   exec 5< <(printf %b "$filter")
   options+=(--seccomp 5)
+fi
+if [[ $size == /* ]]; then
+  bwrap --args 3 "\${options[@]}" -- "$@"
+  exit
 fi
 exec 6> >(exec cat)
 out=$!

@@ -73,13 +73,18 @@ export interface StepCommand {
   tmp: 'own' | 'image';
   /** bubblewrap's. */
   options: readonly string[];
-  /** Whether it reads something that we give it. */
-  hasInput: boolean;
+  /** `given`: it reads something that we give it; `terminal`: what our terminal says. */
+  input: 'none' | 'given' | 'terminal';
+}
+
+/** Where bubblewrap's options are when stdin is the terminal; nothing of them is secret then. */
+export function optionsFile(root: string): string {
+  return `${root}.options`;
 }
 
 /** What the step script is called with, and what it finds on its stdin before the step's own input. */
 export function stepCall(root: string, command: StepCommand): { args: string[]; head: Buffer } {
-  const { argv, mounts, binds, share, tmp, options, hasInput } = command;
+  const { argv, mounts, binds, share, tmp, options, input } = command;
   const placed = [
     ...mounts.map(placeMount),
     ...[...HOST_FILES.map((path): GuestBind => ({ source: path, target: path })), ...binds].map(
@@ -94,7 +99,10 @@ export function stepCall(root: string, command: StepCommand): { args: string[]; 
   return {
     args: [
       ...[root, filter, share ? 'share' : '', tmp === 'own' ? tmp : ''],
-      ...[hasInput ? String(block.length) : '', String(placed.length)],
+      ...[
+        { none: '', given: String(block.length), terminal: optionsFile(root) }[input],
+        String(placed.length),
+      ],
       ...placed.flatMap(({ args }) => args),
       ...argv,
     ],

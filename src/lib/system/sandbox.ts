@@ -1,3 +1,4 @@
+import { rm, writeFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BangerError, PreflightError } from '../errors.ts';
@@ -8,7 +9,7 @@ import { enterHolder } from './sandbox-entry.ts';
 import { type Holder, type MountKind, startHolder } from './sandbox-holder.ts';
 import { LimitNotes } from './sandbox-limits.ts';
 import { checkSandbox, missingTools, mountKind } from './sandbox-requirements.ts';
-import { bubblewrapOptions, type GuestBind, type StepMount, stepCall } from './sandbox-step.ts';
+import { bubblewrapOptions, type GuestBind, optionsFile, type StepMount, stepCall } from './sandbox-step.ts';
 import { STEP_SCRIPT } from './sandbox-step-script.ts';
 import { FuseUpkeep } from './sandbox-upkeep.ts';
 
@@ -58,6 +59,8 @@ export interface Sandbox {
   runTool(file: string, args: readonly string[], options?: RunOptions): Promise<ProcessResult>;
   /** The same of a tool that reads a stream, which is destroyed in any case. */
   feedTool(file: string, args: readonly string[], input: Readable): Promise<ProcessResult>;
+  /** A shell of the guest's root on our terminal, until it is left. */
+  runShell(options: Pick<StepOptions, 'env' | 'cwd'>): Promise<void>;
   /**
    * Copies the image as it stands between two steps, sharing extents where that can be: a whole filesystem, as if it had
    * been unmounted.
@@ -140,7 +143,7 @@ function makeSandbox(
           tmp,
           network: stepOptions.network ?? network,
         }),
-        hasInput: input !== undefined,
+        input: input === undefined ? 'none' : 'given',
       });
       const result = await entry.feed(
         ['bash', '--norc', '-c', STEP_SCRIPT, 'step', ...args],
@@ -160,6 +163,21 @@ function makeSandbox(
       await upkeep?.mend(entry);
       holder.tidy();
       return result;
+    },
+    async runShell({ env = {}, cwd = '/' }) {
+      requireMounted();
+      const { args, head } = stepCall(mountpoint, {
+        argv: ['/bin/sh', '-i'],
+        ...{ mounts: [], binds: [], share: false, tmp: 'image', input: 'terminal' },
+        options: bubblewrapOptions(mountpoint, kind, { env, cwd, tmp: 'image', network }),
+      });
+      const file = optionsFile(mountpoint);
+      await writeFile(file, head, { mode: 0o600 });
+      try {
+        await entry.attach(['bash', '--norc', '-c', STEP_SCRIPT, 'step', ...args]);
+      } finally {
+        await rm(file);
+      }
     },
     async runTool(file, args, toolOptions) {
       requireMounted();
