@@ -1,6 +1,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: what stands in a source is not a template here
 import { CONTEXT_RULES } from './contexts.ts';
 import { READER_RULES } from './reader.ts';
+import { STEP_RULES } from './steps.ts';
 
 /** A rule of the house, and how to take it out. */
 export interface Rule {
@@ -111,14 +112,14 @@ export const RULES: readonly Rule[] = [
   {
     rule: 'a stage directory is removed',
     file: RECOVERY,
-    from: "path === stage_dir || kind === 'delete' || isUnrecorded",
-    to: "kind === 'delete' || isUnrecorded",
+    from: 'path === stage_dir || isDeletion || isUnrecorded',
+    to: 'isDeletion || isUnrecorded',
     tests: ['test/lib/recovery.test.ts'],
   },
   {
     rule: 'what has its row is completed',
     file: RECOVERY,
-    from: "outcome: kind === 'delete' || isPublished ? 'succeeded' : 'interrupted',",
+    from: "outcome: isDeletion || isPublished ? 'succeeded' : 'interrupted',",
     to: "outcome: 'interrupted',",
     tests: ['test/lib/recovery.test.ts'],
   },
@@ -197,8 +198,8 @@ export const RULES: readonly Rule[] = [
   {
     rule: 'cancelling signals the process group',
     file: 'src/lib/system/process.ts',
-    from: '      process.kill(-pid, name);',
-    to: '      process.kill(pid, name);',
+    from: 'process.kill(isAttached ? pid : -pid, name);',
+    to: 'process.kill(pid, name);',
     tests: ['test/lib/system/process.test.ts'],
   },
   {
@@ -280,4 +281,5 @@ export const RULES: readonly Rule[] = [
   },
   ...CONTEXT_RULES,
   ...READER_RULES,
+  ...STEP_RULES,
 ];
