@@ -3,26 +3,12 @@ import { join, resolve } from 'node:path';
 import { run } from '../../src/lib/system/process.ts';
 import { programFor } from '../../test/support/program.ts';
 import { type Account, createTestUser, removeTestUser } from '../../test/support/test-user.ts';
+import { debianBase } from './debian-base.ts';
 import { type Bench, commandLine, measure, quote, type Ratio, ratio } from './measure.ts';
 
 const BY_HAND = resolve(import.meta.dirname, 'build-by-hand');
 const PACKAGE = 'tree';
 const RUNS = 7;
-
-/** A Debian that root has bootstrapped, kept from one benchmark to the next. */
-async function debianBase({ banger }: Bench, cache: string): Promise<{ home: string; directory: string }> {
-  const home = join(cache, 'root-home');
-  await mkdir(home, { recursive: true });
-  const root = (words: string): Promise<{ stdout: string }> =>
-    run('sh', ['-c', `HOME=${quote(home)} ${banger} ${words}`]);
-  const { stdout } = await root('image list --quiet');
-  if (!stdout.split('\n').includes('debian-base')) {
-    process.stdout.write('  bootstrapping debian-base once\n');
-    await root('image bootstrap debian-base --quiet');
-  }
-  const shown = await root('image show debian-base --json');
-  return { home, directory: (JSON.parse(shown.stdout) as { artifact_dir: string }).artifact_dir };
-}
 
 /** The same Debian as an ordinary user's own. */
 async function giveTo(user: Account, home: string, banger: string, base: string): Promise<string> {
@@ -43,7 +29,7 @@ async function giveTo(user: Account, home: string, banger: string, base: string)
   return identity;
 }
 
-/** A build must not cost much more than what one would type by hand. */
+/** A build must not cost much more than what one would type by hand, where nothing is kept of an earlier one. */
 export async function benchBuild(bench: Bench, cache: string): Promise<Ratio[]> {
   const { home, directory } = await debianBase(bench, cache);
   const userHome = join(bench.work, 'user');
@@ -53,7 +39,7 @@ export async function benchBuild(bench: Bench, cache: string): Promise<Ratio[]> 
     const asUser = await giveTo(user, userHome, program, directory);
     const asRoot = `env HOME=${quote(home)} ${bench.banger}`;
     const build = (banger: string): string =>
-      `${banger} image build bench --from-image debian-base --preset none --package ${PACKAGE} --quiet`;
+      `${banger} image build bench --from-image debian-base --preset none --package ${PACKAGE} --no-cache --quiet`;
     const forget = (banger: string): string => `${banger} image delete bench --yes --quiet 2>/dev/null; sync`;
     const target = quote(join(bench.work, 'by-hand'));
     const byHand = `sh ${quote(BY_HAND)} ${quote(directory)} ${target} ${PACKAGE}`;

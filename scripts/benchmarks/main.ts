@@ -1,6 +1,7 @@
 import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { benchBuild } from './build.ts';
+import { benchCache } from './cache.ts';
 import { benchList } from './list.ts';
 import { type Bench, commandLine, type Ratio } from './measure.ts';
 import { benchPromoteOnExt4, benchPromoteOnXfs } from './promote.ts';
@@ -14,6 +15,7 @@ const BENCHES: Readonly<Record<string, (bench: Bench) => Promise<Ratio[]>>> = {
   'promote-xfs': benchPromoteOnXfs,
   'promote-ext4': benchPromoteOnExt4,
   list: benchList,
+  cache: (bench) => benchCache(bench, CACHE, REPOSITORY),
   startup: (bench) => benchStartup(bench, REPOSITORY),
 };
 

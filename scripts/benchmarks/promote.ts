@@ -1,8 +1,8 @@
-import { mkdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '../../src/lib/system/process.ts';
 import { fakeBzImage } from '../../test/support/images.ts';
-import { type MountedFilesystem, mountNew } from '../../test/support/loop-mount.ts';
+import { withFilesystem } from './filesystem.ts';
 import { type Bench, type Measured, measure, quote, type Ratio, ratio } from './measure.ts';
 
 const GIB = 1024 ** 3;
@@ -103,21 +103,4 @@ export async function benchPromoteOnExt4(bench: Bench): Promise<Ratio[]> {
     const times = await measure(bench, [promote, copy], { runs: 8 });
     return [ratio('(c) promote of 2 GiB on ext4', 'cp and sync', [times[0], times[1]], 1.15)];
   });
-}
-
-async function withFilesystem<T>(
-  kind: 'xfs' | 'ext4',
-  sizeGiB: number,
-  { work }: Bench,
-  use: (directory: string) => Promise<T>,
-): Promise<T> {
-  const below = join(work, kind);
-  await mkdir(below);
-  const mounted: MountedFilesystem = await mountNew(kind, { below, sizeMiB: sizeGiB * 1024 });
-  try {
-    return await use(mounted.directory);
-  } finally {
-    await mounted.remove();
-    await rm(below, { recursive: true });
-  }
 }

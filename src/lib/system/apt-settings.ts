@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '../errors.ts';
+import { findTool } from './preflight.ts';
 import { run } from './process.ts';
 
 /**
@@ -23,6 +24,26 @@ export function connectionSettings(dump: string): string {
 export async function readConnectionSettings(signal?: AbortSignal): Promise<string> {
   const { stdout } = await run('apt-config', ['dump'], signal ? { signal } : {});
   return connectionSettings(stdout);
+}
+
+/** Values that are files or commands of this machine, which a guest has not. */
+const OF_THIS_MACHINE = /^\S+ "\/|::Proxy-Auto-Detect(?:::| )|^\S+ "";/iu;
+
+/**
+ * What of them a guest's apt can do with, as an apt.conf(5), for as long as it runs on this machine; empty where there is
+ * nothing, or no apt.
+ */
+export async function readGuestSettings(signal: AbortSignal): Promise<string> {
+  if ((await findTool('apt-config')) === null) return '';
+  return guestSettings(await readConnectionSettings(signal));
+}
+
+export function guestSettings(settings: string): string {
+  return settings
+    .split('\n')
+    .filter((line) => line !== '' && !OF_THIS_MACHINE.test(line))
+    .map((line) => `${line}\n`)
+    .join('');
 }
 
 /** What apt knows to log in with (apt_auth.conf(5)), as far as this user may read it. */

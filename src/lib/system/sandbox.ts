@@ -2,6 +2,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BangerError, PreflightError } from '../errors.ts';
+import { readGuestSettings } from './apt-settings.ts';
 import { type ProcessResult, type RunOptions, toolFailed } from './process.ts';
 import { requireRoom } from './room.ts';
 import { copyImage, type ImageCopy } from './sandbox-copy.ts';
@@ -75,6 +76,8 @@ export interface Sandbox {
   abandon(): Promise<void>;
 }
 
+/** Where a step's apt finds how this machine's reaches its mirrors: its proxies are of the place, not of the image. */
+const APT_SETTINGS = '/run/banger/apt.conf';
 /** Exit status of what SIGKILL ended. */
 const KILLED = 137;
 /** How long the news of a killed holder may take after that, in milliseconds. */
@@ -90,6 +93,7 @@ export async function openSandbox(options: SandboxOptions): Promise<Sandbox> {
   const missing = await missingTools(kind);
   if (missing.length > 0) throw new PreflightError('the sandbox', missing);
   const upkeep = kind === 'fuse' ? new FuseUpkeep(options) : null;
+  const aptSettings = await readGuestSettings(options.signal);
   let holder: Holder;
   try {
     holder = await startHolder({ ...options, kind });
@@ -99,16 +103,19 @@ export async function openSandbox(options: SandboxOptions): Promise<Sandbox> {
     if (faults.length > 0) throw new PreflightError('the sandbox', faults);
     throw error;
   }
-  return makeSandbox(options, kind, holder, upkeep);
+  return makeSandbox(options, { kind, holder, upkeep, aptSettings });
 }
 
-function makeSandbox(
-  options: SandboxOptions,
-  kind: MountKind,
-  holder: Holder,
-  upkeep: FuseUpkeep | null,
-): Sandbox {
-  const { image, mountpoint, network, signal } = options;
+interface Machinery {
+  kind: MountKind;
+  holder: Holder;
+  upkeep: FuseUpkeep | null;
+  /** An apt.conf(5); may be empty. */
+  aptSettings: string;
+}
+
+function makeSandbox(options: SandboxOptions, { kind, holder, upkeep, aptSettings }: Machinery): Sandbox {
+  const { image, mountpoint, signal } = options;
   const entry = enterHolder(holder, signal);
   const notes = new LimitNotes(kind, (note) => options.onLine?.(note));
   let toolsRan = false;
@@ -121,15 +128,17 @@ function makeSandbox(
     async run(argv, stepOptions = {}) {
       requireMounted();
       const {
-        env = {},
         cwd = '/',
         binds = [],
-        mounts = [],
+        network = options.network,
         processors = 'all',
         tmp = 'own',
         input,
         onLine,
       } = stepOptions;
+      const apt = network === 'none' ? null : settingsMount(aptSettings);
+      const env = { ...(apt === null ? {} : { APT_CONFIG: apt.target }), ...stepOptions.env };
+      const mounts = [...(apt === null ? [] : [apt]), ...(stepOptions.mounts ?? [])];
       notes.foresee(argv.join(' '));
       const { args, head } = stepCall(mountpoint, {
         argv,
@@ -141,7 +150,7 @@ function makeSandbox(
           env,
           cwd,
           tmp,
-          network: stepOptions.network ?? network,
+          network,
         }),
         input: input === undefined ? 'none' : 'given',
       });
@@ -169,7 +178,7 @@ function makeSandbox(
       const { args, head } = stepCall(mountpoint, {
         argv: ['/bin/sh', '-i'],
         ...{ mounts: [], binds: [], share: false, tmp: 'image', input: 'terminal' },
-        options: bubblewrapOptions(mountpoint, kind, { env, cwd, tmp: 'image', network }),
+        options: bubblewrapOptions(mountpoint, kind, { env, cwd, tmp: 'image', network: options.network }),
       });
       const file = optionsFile(mountpoint);
       await writeFile(file, head, { mode: 0o600 });
@@ -215,4 +224,10 @@ function makeSandbox(
     },
     abandon: () => holder.kill(),
   };
+}
+
+function settingsMount(settings: string): (StepMount & { kind: 'data' }) | null {
+  if (settings === '') return null;
+  const content = Buffer.from(settings);
+  return { kind: 'data', content, target: APT_SETTINGS, mode: 0o644, writable: false };
 }

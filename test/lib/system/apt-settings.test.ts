@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import {
   connectionSettings,
   credentialsOf,
+  guestSettings,
   readCredentials,
   withoutCredentials,
 } from '../../../src/lib/system/apt-settings.ts';
@@ -30,6 +31,19 @@ Acquire::http::Proxy "http://user:secret@proxy.example:3128";
 Acquire::https::CaInfo "/etc/ssl/ours.pem";
 Acquire::http::Proxy::mirror.example "DIRECT";
 `);
+});
+
+test('a guest gets nothing of it that is a file or a command of this machine', () => {
+  const settings = `Acquire::Retries "5";
+Acquire::http::Proxy "";
+Acquire::http::Proxy-Auto-Detect "find-proxy";
+Acquire::http::Proxy "http://proxy.example:3128";
+Acquire::https::CaInfo "/etc/ssl/ours.pem";
+`;
+  expect(guestSettings(settings)).toBe(
+    'Acquire::Retries "5";\nAcquire::http::Proxy "http://proxy.example:3128";\n',
+  );
+  expect(guestSettings('')).toBe('');
 });
 
 test('a name and a password in an address become a login of apt, and leave the address', () => {

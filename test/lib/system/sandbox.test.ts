@@ -12,13 +12,23 @@ async function listing(box: Box): Promise<string> {
   return (await box.tool('find', [join(box.directory, 'mnt'), '-printf', format])).stdout;
 }
 
+/** An apt.conf(5) of a machine that has no other. */
+function aptConfig(name: string, settings = ''): string {
+  const path = join(inject('testRun').directory, `${name}.apt.conf`);
+  writeFileSync(path, `Dir::Etc::main "/dev/null";\nDir::Etc::parts "/dev/null";\n${settings}`);
+  return path;
+}
+
 const OPEN_FILES = 'for fd in /proc/self/fd/*; do echo "$' + '{fd##*/}"; done';
 
 describe.each(testAccounts())('a sandbox of $label', (account) => {
   test('gives a step a clean environment of its own', async ({ openBox }) => {
     const box = await openBox(account, {
       leak: 9,
-      env: { SECRET: 'hush', http_proxy: 'http://proxy:1', NO_PROXY: 'localhost', LANG: 'de_DE.UTF-8' },
+      env: {
+        ...{ SECRET: 'hush', http_proxy: 'http://proxy:1', NO_PROXY: 'localhost', LANG: 'de_DE.UTF-8' },
+        APT_CONFIG: aptConfig(`none-${account.uid}`),
+      },
     });
     // Bash would run this for what it takes for a network connection, as Node's pipes are.
     writeFileSync(join(box.directory, '.bashrc'), 'touch "$HOME/sourced"; export SOURCED=yes\n');
@@ -47,6 +57,17 @@ describe.each(testAccounts())('a sandbox of $label', (account) => {
     expect(await box.ok('id -u; id -g; busybox id -G; stat -c "%u %g %a" / /root /tmp /run /dev/shm')).toBe(
       '0\n0\n0\n0 0 755\n0 0 700\n0 0 1777\n0 0 755\n0 0 1777\n',
     );
+  });
+
+  test("gives a step's apt the proxy of this machine's, and keeps none", async ({ openBox }) => {
+    const settings = 'Acquire::http::Proxy "http://127.0.0.1:9";\nDPkg::Options:: "--own";\n';
+    const box = await openBox(account, { env: { APT_CONFIG: aptConfig(`proxy-${account.uid}`, settings) } });
+    const before = await listing(box);
+    expect(await box.ok('cat "$APT_CONFIG"; stat -c %a "$APT_CONFIG"')).toBe(
+      'Acquire::http::Proxy "http://127.0.0.1:9";\n644\n',
+    );
+    expect(await box.ok('echo "$APT_CONFIG"', { network: 'none' })).toBe('\n');
+    expect(await listing(box)).toBe(before);
   });
 
   test('passes output on as it comes, and a status as it is', async ({ openBox }) => {
