@@ -11,7 +11,7 @@ export default class ImageBuild extends ChangingCommand {
   static override examples = [
     '<%= config.bin %> <%= command.id %> demo --from-image debian-base --package htop',
     "<%= config.bin %> <%= command.id %> web --from-image debian-base --size 8G --package nginx --copy ./site:/var/www/html --run 'systemctl enable nginx'",
-    '<%= config.bin %> <%= command.id %> api -f Containerfile .',
+    '<%= config.bin %> <%= command.id %> api --file Containerfile .',
     '<%= config.bin %> <%= command.id %> ci --from-image debian-base --docker --env LANG=C.UTF-8 --script ./setup.sh',
   ];
   static override args = {
