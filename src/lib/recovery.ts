@@ -128,11 +128,18 @@ function isDenied(error: unknown): boolean {
   return ['EACCES', 'EPERM'].includes(errnoOf(error) ?? '');
 }
 
-/** A copied tree may have directories that not even their owner may write to. */
+/**
+ * A copied tree may have directories that not even their owner may write to. What is gone meanwhile is no matter: an rm
+ * that has failed goes on for a while with what it had begun (Node 24.21.0).
+ */
 async function openUp(directory: string): Promise<void> {
-  await chmod(directory, 0o700);
-  for (const entry of await readdir(directory, { withFileTypes: true })) {
-    if (entry.isDirectory()) await openUp(join(directory, entry.name));
+  try {
+    await chmod(directory, 0o700);
+    for (const entry of await readdir(directory, { withFileTypes: true })) {
+      if (entry.isDirectory()) await openUp(join(directory, entry.name));
+    }
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
   }
 }
 
