@@ -1,4 +1,5 @@
 import type { Origin } from '../recipe/recipe.ts';
+import type { AptUse } from './apt-use.ts';
 import type { Provisioning } from './provision.ts';
 import type { CachedFacts } from './step-cache.ts';
 import { type StepInput, stepInput, stepKey } from './step-key.ts';
@@ -25,6 +26,7 @@ export interface PlannedStep {
   origins: readonly Origin[];
   /** Whether it asks for packages, of which there may be newer ones at any time. */
   installs: boolean;
+  apt: AptUse;
   /** @returns what it found out */
   carryOut(ground: StepGround): Promise<CachedFacts | undefined>;
 }

@@ -9,7 +9,7 @@ import { growExt4, type Repair } from '../system/ext4.ts';
 import { openSandbox, type Sandbox } from '../system/sandbox.ts';
 import { describeClone } from './artifacts.ts';
 import type { KeyedStage, KeyedStep } from './build-program.ts';
-import type { PackageCache } from './package-cache.ts';
+import { StagePackages } from './package-cache.ts';
 import { makeSound, tellRepair } from './sound-copy.ts';
 import type { CachedFacts, CachedStep, StepCache } from './step-cache.ts';
 import { explainMiss, type StepOutcome } from './step-outcome.ts';
@@ -38,7 +38,8 @@ export interface StageBuilderOptions {
   busybox: string;
   kernelVersion: string | null;
   log: BuildLog;
-  packageCache: PackageCache;
+  /** Where what is downloaded lives between builds. */
+  mountsDir: string;
   show(line: string): void;
   note(message: string): void;
   signal: AbortSignal;
@@ -96,7 +97,7 @@ export class StageBuilder {
     rootfs: string,
     signal: AbortSignal,
   ): Promise<OpenStage> {
-    const { cache, log, network } = this.#options;
+    const { cache, log, network, busybox, mountsDir } = this.#options;
     if (kept === null) await this.#prepareBase(stage, rootfs, signal);
     const mountpoint = mountpointOf(rootfs);
     await mkdir(mountpoint);
@@ -109,11 +110,13 @@ export class StageBuilder {
       // What begins from another stage shares extents with that one's last state.
       kept: Promise.resolve(kept ?? (stage.from.kind === 'stage' ? cache.peek(stage.startKey) : null)),
     };
+    const ground = { sandbox, busybox, log, signal };
+    const packages = await StagePackages.make(`${rootfs}.apt`, mountsDir, ground);
     let unkeptMs = 0;
     let reason = this.#explain(stage, done);
     for (const [index, step] of [...stage.steps.entries()].slice(done)) {
       const startedAt = performance.now();
-      open.facts = { ...open.facts, ...(await this.#carryOut(step, sandbox, signal)) };
+      open.facts = { ...open.facts, ...(await this.#carryOut(stage, step, packages, ground)) };
       const durationMs = performance.now() - startedAt;
       this.#tell(stage, step, { cached: false, reason, durationMs });
       reason = 'a step before it ran';
@@ -122,6 +125,7 @@ export class StageBuilder {
       if (step.key === null || !this.#isWorthKeeping(unkeptMs, isLast)) continue;
       if (await this.#keep(stage, { ...step, key: step.key }, open)) unkeptMs = 0;
     }
+    await packages.remove();
     return open;
   }
 
@@ -226,13 +230,25 @@ export class StageBuilder {
     tellRepair(repair, 'root filesystem', this.#options.note);
   }
 
-  #carryOut(step: KeyedStep, sandbox: Sandbox, signal: AbortSignal): Promise<CachedFacts | undefined> {
-    const { log, show, note, busybox, packageCache, stageDir, kernelVersion } = this.#options;
-    return step.carryOut({
-      ...{ sandbox, log, show, note, signal, busybox, packageCache, kernelVersion },
-      scratchDir: stageDir,
-      rootfsOf: (origin) => this.rootfsOf(origin),
-    });
+  async #carryOut(
+    { steps }: KeyedStage,
+    step: KeyedStep,
+    packageCache: StagePackages,
+    { sandbox, signal }: { sandbox: Sandbox; signal: AbortSignal },
+  ): Promise<CachedFacts | undefined> {
+    const { log, show, note, busybox, network, stageDir, kernelVersion } = this.#options;
+    const before = steps.slice(0, steps.indexOf(step)).map(({ apt }) => apt);
+    await packageCache.begin(step.apt, before, network);
+    try {
+      return await step.carryOut({
+        ...{ sandbox, log, show, note, signal, busybox, packageCache, kernelVersion },
+        scratchDir: stageDir,
+        rootfsOf: (origin) => this.rootfsOf(origin),
+      });
+    } finally {
+      // Also what a step fetched before it failed: whoever tries again need not wait for it.
+      if (!signal.aborted) await packageCache.end();
+    }
   }
 
   #tookToCopy(method: CloneMethod, startedAt: number): void {
