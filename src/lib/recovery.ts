@@ -17,6 +17,7 @@ import type { Store } from './store/store.ts';
 import { trashById } from './store/trash.ts';
 import { syncDirectory } from './system/durable.ts';
 import { isThere } from './system/filesystem.ts';
+import { runMapped } from './system/mapped.ts';
 import { moveToTrash } from './trash-place.ts';
 
 /** A dead run's operation, claimed by this one: its directories are out of the way and wait to be removed. */
@@ -102,25 +103,43 @@ export function setAside(paths: readonly string[], operationId: string): string[
 
 /**
  * Removes a directory for good: it does not come back after a loss of power. A dying child may still be writing into
- * it: ENOTEMPTY is tried again.
+ * it: ENOTEMPTY is tried again. What guests left in it may belong to subordinate ids of an ordinary user, who must become
+ * their root to remove it.
  */
 export async function removeDirectory(path: string): Promise<void> {
   const options = { recursive: true, force: true, maxRetries: 10, retryDelay: 50 };
   try {
     await rm(path, options);
   } catch (error) {
-    if (errnoOf(error) !== 'EACCES') throw error;
-    await openUp(path);
-    await rm(path, options);
+    if (!isDenied(error)) throw error;
+    try {
+      await openUp(path);
+      await rm(path, options);
+    } catch (denied) {
+      if (!isDenied(denied) || process.geteuid?.() === 0) throw denied;
+      await runMapped('rm', ['-rf', '--one-file-system', '--', path]);
+    }
   }
   syncDirectory(dirname(path));
 }
 
-/** A copied tree may have directories that not even their owner may write to. */
+/** chmod(2) says EPERM of what is another's, rmdir(2) of what is in a sticky directory of another's. */
+function isDenied(error: unknown): boolean {
+  return ['EACCES', 'EPERM'].includes(errnoOf(error) ?? '');
+}
+
+/**
+ * A copied tree may have directories that not even their owner may write to. What is gone meanwhile is no matter: an rm
+ * that has failed goes on for a while with what it had begun (Node 24.21.0).
+ */
 async function openUp(directory: string): Promise<void> {
-  await chmod(directory, 0o700);
-  for (const entry of await readdir(directory, { withFileTypes: true })) {
-    if (entry.isDirectory()) await openUp(join(directory, entry.name));
+  try {
+    await chmod(directory, 0o700);
+    for (const entry of await readdir(directory, { withFileTypes: true })) {
+      if (entry.isDirectory()) await openUp(join(directory, entry.name));
+    }
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
   }
 }
 

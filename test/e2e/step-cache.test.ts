@@ -3,7 +3,7 @@ import { utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, inject } from 'vitest';
 import { run } from '../../src/lib/system/process.ts';
-import { type BuiltImage, buildArguments, makeBase, until } from '../support/builds.ts';
+import { type BuiltImage, buildArguments, makeBase, until, untilPrinted } from '../support/builds.ts';
 import { type CliOptions, type Home, testAccounts } from '../support/cli.ts';
 import { test } from '../support/fixtures.ts';
 import { sql } from '../support/registry.ts';
@@ -19,8 +19,24 @@ interface Step {
 
 interface Listing {
   steps: { id: string; title: string; kind: string; bytes: number; in_use: boolean }[];
+  mounts: Mount[];
   total_bytes: number;
+  mounts_bytes: number;
   limit_bytes: number;
+}
+
+interface Mount {
+  id: string;
+  kind: 'mount';
+  title: string;
+  bytes: number;
+  in_use: boolean;
+  used_at: string;
+}
+
+interface Pruned {
+  mounts: Mount[];
+  left_bytes: number;
 }
 
 type Built = BuiltImage & { steps: Step[] };
@@ -285,6 +301,48 @@ describe('the cache', () => {
     } finally {
       await xfs.remove();
     }
+  });
+});
+
+describe.each(testAccounts())('what is kept of mounts, as $label', (account) => {
+  test('is listed and pruned, whoever it belongs to, but for what a build uses', async ({ makeHome }) => {
+    const home = await makeHome(account);
+    await makeBase(home);
+    const wait = 'while ! [ -e /used/go ]; do sleep 0.1; done';
+    const recipe = await home.write(
+      'context/Containerfile',
+      [
+        'FROM base',
+        'RUN --mount=type=cache,id=things,target=/things busybox mkdir -m 700 /things/deep; busybox dd if=/dev/zero of=/things/deep/file bs=65536 count=4; busybox chown -R 100:100 /things/deep; busybox chmod 555 /things',
+        `RUN --mount=type=cache,id=used,target=/used echo "in $((1+1)) steps"; ${wait}`,
+        '',
+      ].join('\n'),
+    );
+    const building = home.start([
+      ...['image', 'build', 'a', '--file', recipe, join(recipe, '..'), '--no-cache'],
+    ]);
+    await untilPrinted(home, 'in 2 steps');
+    const { mounts, mounts_bytes } = await cacheOf(home);
+    expect(mounts.map(({ kind, title, in_use }) => [kind, title, in_use]).sort()).toEqual([
+      ['mount', 'things', false],
+      ['mount', 'used', true],
+    ]);
+    expect(mounts_bytes).toBeGreaterThanOrEqual(4 * 65536);
+    expect(Date.now() - Date.parse(mounts[0]?.used_at ?? '')).toBeLessThan(60_000);
+    expect(await home.ok(['cache', 'list'])).toMatch(/^[0-9a-f]{12} .* things$/mu);
+    expect(await home.ok(['cache', 'prune', '--unused-for', '1d'])).toMatch(/^nothing to remove/u);
+    expect(await home.ok(['cache', 'prune', '--to', '1G'])).toMatch(/^nothing to remove/u);
+    const { document: plan } = await home.json<Pruned>(['cache', 'prune', '--dry-run']);
+    const { document: done } = await home.json<Pruned>(['cache', 'prune']);
+    for (const pruned of [plan, done]) expect(pruned.mounts.map(({ title }) => title)).toEqual(['things']);
+    expect(done.left_bytes).toBeGreaterThan(0);
+    expect((await cacheOf(home)).mounts.map(({ title }) => title)).toEqual(['used']);
+    const used = mounts.find(({ title }) => title === 'used')?.id ?? '';
+    await writeFile(join(home.stateDir, 'mounts', used, 'go'), '');
+    expect((await building.result).status).toBe(0);
+    expect((await home.json<Pruned>(['cache', 'prune'])).document.left_bytes).toBe(0);
+    expect(await cacheOf(home)).toMatchObject({ steps: [], mounts: [], mounts_bytes: 0 });
+    await home.ok(['check']);
   });
 });
 

@@ -9,6 +9,8 @@ export interface RootfsOptions {
   sizeMiB?: number;
   /** More files: their path in the image and what is in them. */
   files?: Readonly<Record<string, string>>;
+  /** A directory whose content is added. */
+  tree?: string;
   owner?: Account;
 }
 
@@ -36,6 +38,7 @@ export async function makeRootfs(path: string, options: RootfsOptions = {}): Pro
       await mkdir(join(tree, name, '..'), { recursive: true });
       await writeFile(join(tree, name), content);
     }
+    if (options.tree !== undefined) await run('cp', ['-a', `${options.tree}/.`, tree]);
     await link(join(tree, 'etc/hostname'), join(tree, 'etc/hostname.link'));
     // Whoever makes it, it is root's: mke2fs copies owners as it sees them.
     const mapped = process.getuid?.() === 0 ? [] : ['unshare', '--map-root-user'];

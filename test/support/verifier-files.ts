@@ -16,7 +16,7 @@ export interface RecordedImage {
 }
 
 const TRASH = '.trash';
-const PRIVATE = ['.', 'images', 'steps', 'live', 'image-build', 'vms'];
+const PRIVATE = ['.', 'images', 'steps', 'mounts', 'live', 'image-build', 'vms'];
 
 /** Directories are the owner's and closed to others. */
 export function inspectDirectories(stateDir: string, uid: number): string[] {

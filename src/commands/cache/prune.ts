@@ -4,9 +4,9 @@ import type { CachePruned } from '../../lib/image/cached-steps.ts';
 import { print } from '../../lib/output.ts';
 
 export default class CachePrune extends ChangingCommand {
-  static override summary = 'remove what is kept of steps of builds';
+  static override summary = 'remove what is kept of builds';
   static override description =
-    'Removes what nobody is using just now, least recently used first. Images are not touched: the next build takes longer.';
+    'Removes what nobody is using just now, steps before cache mounts and packages, of each the least recently used first. Images are not touched: the next build takes longer.';
   static override examples = [
     '<%= config.bin %> <%= command.id %> --dry-run',
     '<%= config.bin %> <%= command.id %> --to 5G',

@@ -10,8 +10,11 @@ const OTHERS = 0o077;
 
 /** Directories of the state, and those of managed images, are their owner's and closed to others. */
 export function examinePermissions(layout: Layout, images: readonly ImageRow[]): Diagnosis[] {
-  const { stateDir, imagesDir, stepsDir, liveDir, logDir, vmsDir } = layout;
-  const own = [stateDir, imagesDir, stepsDir, liveDir, logDir, vmsDir].map((path) => ({ path, image: null }));
+  const { stateDir, imagesDir, stepsDir, mountsDir, liveDir, logDir, vmsDir } = layout;
+  const own = [stateDir, imagesDir, stepsDir, mountsDir, liveDir, logDir, vmsDir].map((path) => ({
+    path,
+    image: null,
+  }));
   const managed = images.flatMap(({ name, artifact_dir }) =>
     artifact_dir === null ? [] : [{ path: artifact_dir, image: name }],
   );

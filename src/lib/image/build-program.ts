@@ -1,4 +1,5 @@
 import type { Origin } from '../recipe/recipe.ts';
+import type { AptUse } from './apt-use.ts';
 import type { Provisioning } from './provision.ts';
 import { type StepInput, stepInput, stepKey } from './step-key.ts';
 
@@ -29,6 +30,7 @@ export interface PlannedStep {
   installs: boolean;
   /** What a shell in its place would find; variables alone where there are any. */
   shell?: { env: Readonly<Record<string, string>>; cwd: string };
+  apt: AptUse;
   /** @returns what it found out */
   carryOut(ground: StepGround): Promise<CachedFacts | undefined>;
 }

@@ -27,7 +27,6 @@ import type { PresetFacts } from './flag-steps.ts';
 import { publishGeneration } from './generation.ts';
 import type { CachedStep } from './kept-steps.ts';
 import { assertValidName } from './name.ts';
-import { makePackageCache } from './package-cache.ts';
 import { packagesDigest } from './packages.ts';
 import { tellRepair } from './sound-copy.ts';
 import { ensureKeyPair, type KeyPair, seedAuthorizedKey } from './ssh-access.ts';
@@ -202,7 +201,6 @@ class Build {
   async #begin({ show, note }: StageContext): Promise<(signal: AbortSignal) => Promise<void>> {
     const { stages, target, bases, scratch } = this.#proposal;
     const { size, network } = this.#options;
-    const packageCache = await makePackageCache(this.#stageDir);
     const builder = new StageBuilder({
       stages,
       baseOf(ref) {
@@ -224,7 +222,7 @@ class Build {
         log: this.#log,
         show,
         note,
-        packageCache,
+        mountsDir: this.#workspace.layout.mountsDir,
       },
       kernelVersion: this.#image.kernel_version,
       shellOnFailure: this.#options.shellOnFailure,
@@ -237,7 +235,6 @@ class Build {
       const open = await builder.carryOn(target, start, rootfs, signal);
       this.#open = open;
       this.#facts = open.facts;
-      await packageCache.remove(open.sandbox);
     };
   }
 

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { utimesSync, writeFileSync } from 'node:fs';
 import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CacheMount } from '../recipe/recipe.ts';
@@ -33,6 +34,7 @@ export async function holdCache(mount: CacheMount, fill: Fill, around: StepSurro
       const lock = await holdLock(`${directory}.lock`, { shared: false, wait: false, signal });
       if (lock === null) continue;
       await orRelease(lock, () => makeCache(directory, mount, fill, around));
+      recordUse(directory, mount);
       return { directory, release: lock.release };
     }
   }
@@ -41,7 +43,10 @@ export async function holdCache(mount: CacheMount, fill: Fill, around: StepSurro
     const shared = mount.sharing === 'shared' && isThere(directory);
     const lock = await waitForLock(`${directory}.lock`, shared, mount, around);
     if (!shared) await orRelease(lock, () => makeCache(directory, mount, fill, around));
-    if (shared ? isThere(directory) : mount.sharing === 'locked') return { directory, release: lock.release };
+    if (shared ? isThere(directory) : mount.sharing === 'locked') {
+      recordUse(directory, mount);
+      return { directory, release: lock.release };
+    }
     // It had to be made by one alone, or is gone again.
     await lock.release();
   }
@@ -70,6 +75,14 @@ async function orRelease(lock: HeldLock, work: () => Promise<void>): Promise<voi
     await lock.release();
     throw error;
   }
+}
+
+/** For those who look at what is kept: what recipes call it, and when it was last used. */
+function recordUse(directory: string, { id }: CacheMount): void {
+  const name = `${directory}.name`;
+  if (!isThere(name)) writeFileSync(name, id, { mode: 0o600 });
+  const now = new Date();
+  utimesSync(`${directory}.lock`, now, now);
 }
 
 /** Aside, then by one rename: what was interrupted is begun anew. What belongs to the guest's ids is changed where those are. */

@@ -10,6 +10,14 @@ import type { CachedStepRow } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import { oneLine } from '../text.ts';
 import type { Readings, Workspace } from '../workspace.ts';
+import {
+  bytesOfMounts,
+  type CachedMountJson,
+  chooseMounts,
+  listMounts,
+  removeHalfRemoved,
+  removeMount,
+} from './cache-mounts.ts';
 import type { StepInput } from './step-key.ts';
 import { choosePruned, totalBytes } from './step-pruning.ts';
 
@@ -28,18 +36,25 @@ export interface CachedStepJson {
 
 export interface CacheListing {
   steps: CachedStepJson[];
-  /** What all take together, in bytes: what they share counts once. */
+  /** What builds keep of mounts, the packages that they fetched among it. */
+  mounts: CachedMountJson[];
+  /** What all steps take together, in bytes: what they share counts once. */
   total_bytes: number;
+  /** What all mounts take, in bytes; the limit is not theirs. */
+  mounts_bytes: number;
   limit_bytes: number;
 }
 
-export function listCache({ store, layout, config }: Readings): CacheListing {
+export async function listCache({ store, layout, config }: Readings): Promise<CacheListing> {
+  const mounts = await listMounts(layout);
   const rows = store === null ? [] : listCachedSteps(store);
   const inUse =
     store === null || rows.length === 0 ? new Set<string>() : cachedStepsInUse(store, layout.liveDir);
   return {
     steps: rows.map((row) => stepJson(row, inUse)),
+    mounts,
     total_bytes: totalBytes(rows),
+    mounts_bytes: bytesOfMounts(mounts),
     limit_bytes: config.cacheLimit,
   };
 }
@@ -91,38 +106,92 @@ export interface CachePruneOptions {
 /** What a prune of the cache would remove, or has removed. */
 export interface CachePruned {
   steps: CachedStepJson[];
+  mounts: CachedMountJson[];
   freed_bytes: number;
   /** What the rest takes, in bytes. */
   left_bytes: number;
 }
 
-export function planCachePrune({ store, layout }: Readings, options: CachePruneOptions): CachePruned {
-  if (store === null) return { steps: [], freed_bytes: 0, left_bytes: 0 };
-  return store.snapshot(() => choose(store, layout.liveDir, options));
+export async function planCachePrune(
+  { store, layout }: Readings,
+  options: CachePruneOptions,
+): Promise<CachePruned> {
+  const mounts = await listMounts(layout);
+  if (store === null) return withMounts({ steps: [], freed_bytes: 0, left_bytes: 0 }, mounts, options);
+  return withMounts(
+    store.snapshot(() => choose(store, layout.liveDir, mounts, options)),
+    mounts,
+    options,
+  );
 }
 
-/** Removes kept steps that nobody is using. */
+/** Removes kept steps, and what is kept of mounts, that nobody is using. */
 export async function pruneCache(workspace: Workspace, options: CachePruneOptions): Promise<CachePruned> {
-  const { store, layout, run } = workspace;
-  const pruned = store.write(() => {
-    const chosen = choose(store, layout.liveDir, options);
+  const { store, layout, run, signal } = workspace;
+  const mounts = await listMounts(layout);
+  const steps = store.write(() => {
+    const chosen = choose(store, layout.liveDir, mounts, options);
     for (const { id } of chosen.steps) settleCachedStep(store, id, 'going', run.row.id);
     return chosen;
   });
   await removeCachedSteps(
     workspace,
-    pruned.steps.map(({ id }) => id),
+    steps.steps.map(({ id }) => id),
   );
-  return pruned;
+  const pruned = withMounts(steps, mounts, options);
+  const kept = new Set<CachedMountJson>();
+  for (const mount of pruned.mounts) {
+    signal.throwIfAborted();
+    if (!(await removeMount(layout, mount.id, signal))) kept.add(mount);
+  }
+  await removeHalfRemoved(layout);
+  const keptBytes = bytesOfMounts([...kept]);
+  return {
+    ...pruned,
+    mounts: pruned.mounts.filter((mount) => !kept.has(mount)),
+    freed_bytes: pruned.freed_bytes - keptBytes,
+    left_bytes: pruned.left_bytes + keptBytes,
+  };
 }
 
-function choose(store: Store, liveDir: string, { toBytes, unusedForMs }: CachePruneOptions): CachePruned {
+type PrunedSteps = Omit<CachePruned, 'mounts'>;
+
+/** Mounts go after steps, which are sooner made again. */
+function withMounts(
+  { steps, freed_bytes, left_bytes }: PrunedSteps,
+  mounts: readonly CachedMountJson[],
+  { toBytes, unusedForMs }: CachePruneOptions,
+): CachePruned {
+  const chosen = chooseMounts(mounts, {
+    limitBytes: toBytes === null ? -1 : toBytes - left_bytes,
+    unusedSince: since(unusedForMs),
+  });
+  const bytes = bytesOfMounts(chosen);
+  return {
+    steps,
+    mounts: chosen,
+    freed_bytes: freed_bytes + bytes,
+    left_bytes: left_bytes + bytesOfMounts(mounts) - bytes,
+  };
+}
+
+function since(unusedForMs: number | undefined): string | undefined {
+  return unusedForMs === undefined ? undefined : new Date(Date.now() - unusedForMs).toISOString();
+}
+
+function choose(
+  store: Store,
+  liveDir: string,
+  mounts: readonly CachedMountJson[],
+  { toBytes, unusedForMs }: CachePruneOptions,
+): PrunedSteps {
+  const unusedSince = since(unusedForMs);
   const rows = everyCachedStep(store);
   const spared = cachedStepsInUse(store, liveDir);
   const { ids, leftBytes } = choosePruned(rows, {
     // Nothing: not even what takes no space.
-    limitBytes: toBytes ?? -1,
-    ...(unusedForMs === undefined ? {} : { unusedSince: new Date(Date.now() - unusedForMs).toISOString() }),
+    limitBytes: toBytes === null ? -1 : toBytes - bytesOfMounts(mounts),
+    ...(unusedSince === undefined ? {} : { unusedSince }),
     spared,
   });
   const byId = new Map(rows.map((row) => [row.id, row]));

@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import { PreflightError } from '../errors.ts';
 import { oneLine } from '../text.ts';
+import { type AptUse, aptUse } from './apt-use.ts';
 import type { PlannedStep, StepGround } from './build-program.ts';
 import { type ActingStep, type BuildStep, describeStep, mergePackages } from './build-step.ts';
 import { type DigestGround, digestPath } from './digest-path.ts';
@@ -40,6 +41,7 @@ function modulesStep({ directory, identity }: { directory: string; identity: unk
     inputs: identity === null ? null : [stepInput('modules', identity)],
     origins: [],
     installs: false,
+    apt: aptUse('nobody'),
     async carryOut(ground) {
       const versions = await installModules(directory, ground.kernelVersion, ground);
       if (versions.length > 0) return undefined;
@@ -57,6 +59,7 @@ function presetStep(preset: Preset | undefined, needsPackages: boolean): Planned
     inputs: [stepInput('preset', [preset ?? null, needsPackages, DEVELOPMENT_PACKAGES])],
     origins: [],
     installs: true,
+    apt: aptUse('installs'),
     async carryOut(ground) {
       const chosen = await choosePreset({ preset, needsPackages }, ground);
       for (const step of chosen.steps) await carryOutStep(`preset: ${describeStep(step)}`, step, {}, ground);
@@ -102,6 +105,7 @@ async function planStep(
     origins: [],
     shell: { env, cwd: '/' },
     installs: step.kind === 'packages' || step.kind === 'docker' || asksForPackages(instructionOf(step)),
+    apt: aptUseOf(step),
     async carryOut(ground: StepGround) {
       await carryOutStep(`${number}: ${title}`, step, env, ground);
       if (files !== null && digestOf(await digestSource(step, digests)) !== digestOf(files))
@@ -142,6 +146,19 @@ function changed(step: ActingStep): PreflightError {
       mend: 'stop whatever writes to it, then run the command again',
     },
   ]);
+}
+
+function aptUseOf(step: ActingStep): AptUse {
+  switch (step.kind) {
+    case 'packages':
+    case 'docker':
+      return aptUse('installs');
+    case 'run':
+    case 'script':
+      return aptUse('runs', instructionOf(step));
+    case 'copy':
+      return aptUse('nobody');
+  }
 }
 
 const PACKAGE_MANAGERS = /\b(?:apt|apt-get|aptitude|apk|dnf|microdnf|yum|zypper|pacman)\b/u;

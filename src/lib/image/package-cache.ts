@@ -1,34 +1,215 @@
-import { mkdir } from 'node:fs/promises';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { BuildLog } from '../build-log.ts';
+import { messageOf } from '../errors.ts';
 import type { Sandbox } from '../system/sandbox.ts';
 import type { GuestBind } from '../system/sandbox-step.ts';
+import { oneLine } from '../text.ts';
+import type { AptUse } from './apt-use.ts';
+import {
+  APT_CACHE,
+  APT_LISTS,
+  findForgedIndex,
+  type GuestApt,
+  listedArchives,
+  lookForApt,
+} from './package-guest.ts';
+import { PackageStore, type PackageView } from './package-store.ts';
+import { UPDATE_COMMAND } from './packages.ts';
+import type { PackageCache } from './provision.ts';
 
-/**
- * What apt downloads, beside the image instead of in it: it need not be cleaned away, a second installation of the same
- * build fetches no list again, and an ordinary user's does not go through fuse2fs.
- */
-export interface PackageCache {
-  binds: readonly GuestBind[];
-  /** Whatever a package did with the place, whose files may belong to ids of the guest. */
-  remove(sandbox: Sandbox): Promise<void>;
+export interface PackageGround {
+  sandbox: Sandbox;
+  busybox: string;
+  log: Pick<BuildLog, 'write'>;
+  signal: AbortSignal;
 }
 
-export async function makePackageCache(stageDir: string): Promise<PackageCache> {
-  const root = join(stageDir, 'apt');
-  const [lists, cache] = [join(root, 'lists'), join(root, 'cache')];
-  const archives = join(cache, 'archives');
-  // apt wants its directories for unfinished downloads to be there (apt.conf(5), Dir). One by one: mkdir's `recursive`
-  // tells a used-up quota as ENOENT (Node 24.21.0).
-  for (const path of [root, lists, join(lists, 'partial'), cache, archives, join(archives, 'partial')]) {
-    await mkdir(path);
+/** How long a repository may take before a command of the user's goes on without it, in seconds. */
+const PATIENCE_S = 15;
+/** What apt-get says when it fell back on what it had (older ones end with status 0 all the same). */
+const COMPLAINT = /^(?:[WE]|Err)\b/u;
+
+/** The package downloads of one stage of a build: a view of its own of what all builds share. */
+export class StagePackages implements PackageCache {
+  readonly #view: PackageView;
+  readonly #store: PackageStore;
+  readonly #ground: PackageGround;
+  #use: AptUse['by'] = 'nobody';
+  #apt: GuestApt | null = null;
+  #binds: GuestBind[] = [];
+  #wereListed = false;
+  /** For what the lists are as new as can be: variables and sources. */
+  #freshFor: string | null = null;
+
+  private constructor(view: PackageView, store: PackageStore, ground: PackageGround) {
+    this.#view = view;
+    this.#store = store;
+    this.#ground = ground;
   }
-  return {
-    binds: [
-      { source: lists, target: '/var/lib/apt/lists', writable: true },
-      { source: cache, target: '/var/cache/apt', writable: true },
-    ],
-    async remove(sandbox) {
-      await sandbox.runTool('rm', ['-rf', '--', root]);
-    },
-  };
+
+  /** Makes an empty view at a path of the stage directory. */
+  static async make(root: string, mountsDir: string, ground: PackageGround): Promise<StagePackages> {
+    const [lists, cache] = [join(root, 'lists'), join(root, 'cache')];
+    const archives = join(cache, 'archives');
+    // apt wants its directories for unfinished downloads to be there (apt.conf(5), Dir). One by one: mkdir's `recursive`
+    // tells a used-up quota as ENOENT (Node 24.21.0).
+    for (const path of [root, lists, join(lists, 'partial'), cache, archives, join(archives, 'partial')]) {
+      await mkdir(path);
+      // apt's own user reads them, whatever our umask.
+      await chmod(path, 0o755);
+    }
+    await writeFile(join(root, 'seen'), '');
+    return new StagePackages({ root, lists, cache }, new PackageStore(mountsDir), ground);
+  }
+
+  get binds(): readonly GuestBind[] {
+    return this.#binds;
+  }
+
+  /**
+   * Before a step. `before`: the steps that come before it in its stage, for a command that counts on what they left, which
+   * is gone where they are kept of an earlier build.
+   */
+  async begin(use: AptUse, before: readonly AptUse[], network: 'host' | 'none'): Promise<void> {
+    this.#use = use.by;
+    this.#binds = [];
+    if (use.by !== 'installs') this.#freshFor = null;
+    if (use.by === 'nobody') return;
+    const apt = await lookForApt(this.#view, this.#ground);
+    this.#apt = apt;
+    const { lists, cache } = this.#view;
+    const isOurs = use.by === 'installs';
+    const places = [
+      ...(isOurs || apt.hasLists ? [{ source: lists, target: APT_LISTS, writable: true }] : []),
+      ...(isOurs || (apt.hasLists && apt.hasCache)
+        ? [{ source: cache, target: APT_CACHE, writable: true }]
+        : []),
+    ];
+    this.#binds = places.filter(({ target }) => !use.mounts.some((mount) => areNested(mount, target)));
+    const counts = use.asks || (!this.#wereListed && before.some(({ leavesLists }) => leavesLists));
+    this.#wereListed ||= apt.isListed;
+    if (isOurs || apt.isListed || !counts || network === 'none' || this.#binds.length < 2) return;
+    await this.#prepare();
+  }
+
+  /** After a step, whether or not it succeeded: what it fetched is there for all. */
+  async end(): Promise<void> {
+    const { sandbox } = this.#ground;
+    if (this.#binds.length === 0) return;
+    await this.#attempt('the packages that were fetched are not kept for other builds', () =>
+      this.#store.keepArchives(this.#view, sandbox),
+    );
+  }
+
+  /** Whatever a guest did with the place, whose files may belong to ids of the guest. */
+  async remove(): Promise<void> {
+    await this.#ground.sandbox.runTool('rm', ['-rf', '--', this.#view.root]);
+  }
+
+  async beginInstall(env: Readonly<Record<string, string>>, update: () => Promise<void>): Promise<void> {
+    const apt = this.#apt;
+    if (this.#use !== 'installs' || apt === null)
+      throw new Error('packages are installed in steps that say so');
+    const wanted = JSON.stringify([apt.key, env]);
+    if (this.#freshFor === wanted) return;
+    const stored = await this.#takeLists(apt, env, []);
+    if (stored !== 'fresh') await update();
+    this.#freshFor = wanted;
+    await this.#share(apt, stored === 'refused');
+  }
+
+  /** Gives a command of the user's the lists that it may count on, and goes on without them where there are none. */
+  async #prepare(): Promise<void> {
+    const apt = this.#apt;
+    if (apt === null) return;
+    const patience = [
+      '-o',
+      `Acquire::http::Timeout=${PATIENCE_S}`,
+      '-o',
+      `Acquire::https::Timeout=${PATIENCE_S}`,
+    ];
+    const options = [...['-o', 'Acquire::Retries=0'], ...patience];
+    const stored = await this.#takeLists(apt, {}, options);
+    if (stored !== 'fresh' && !(await this.#update({}, options))) {
+      this.#ground.log.write('package lists: none could be fetched before the step');
+      await this.#emptyLists();
+      return;
+    }
+    this.#wereListed = true;
+    await this.#share(apt, stored === 'refused');
+  }
+
+  /**
+   * Takes stored lists, which any guest may have left. They are used after the guest's own apt has asked the repositories
+   * whether they are the newest, and checked their signatures; and each index is the one that was signed.
+   */
+  async #takeLists(
+    apt: GuestApt,
+    env: Readonly<Record<string, string>>,
+    options: readonly string[],
+  ): Promise<'none' | 'fresh' | 'refused'> {
+    const { sandbox, log } = this.#ground;
+    if (apt.isListed || !(await this.#store.takeLists(apt.key, this.#view, sandbox))) return 'none';
+    // What belongs to no source of the guest has been checked by nobody, and must go.
+    if (await this.#update(env, [...options, '-o', 'APT::Get::List-Cleanup=true'])) {
+      const forged = await findForgedIndex(this.#binds, this.#ground);
+      if (forged === null) return 'fresh';
+      log.write(oneLine(`package lists: ${forged} is not what its repository signed`));
+    }
+    log.write('package lists: those of earlier builds are not used');
+    await this.#emptyLists();
+    return 'refused';
+  }
+
+  /** Asks the repositories; false where anything is wrong. */
+  async #update(env: Readonly<Record<string, string>>, options: readonly string[]): Promise<boolean> {
+    const { sandbox, log } = this.#ground;
+    let isSound = true;
+    log.write('package lists: apt-get update');
+    const { exitCode } = await sandbox.run([...UPDATE_COMMAND.argv, ...options], {
+      env,
+      binds: this.#binds,
+      processors: 'one',
+      onLine(line) {
+        log.write(`  ${line}`);
+        if (COMPLAINT.test(line)) isSound = false;
+      },
+    });
+    return exitCode === 0 && isSound;
+  }
+
+  /** Lists that are the newest are there for all, and the package files of all that they name for this guest. */
+  async #share(apt: GuestApt, isForced: boolean): Promise<void> {
+    const { sandbox } = this.#ground;
+    await this.#attempt('the package lists are not kept for other builds', () =>
+      this.#store.keepLists(apt.key, { isForced }, this.#view, sandbox),
+    );
+    const stored = this.#store.archives();
+    if (stored.length === 0) return;
+    const listed = await listedArchives(stored, this.#binds, this.#ground);
+    await this.#attempt('the packages that other builds fetched are not all used', () =>
+      this.#store.takeArchives(listed, this.#view, sandbox),
+    );
+  }
+
+  async #emptyLists(): Promise<void> {
+    const { lists } = this.#view;
+    await this.#ground.sandbox.runTool('find', [lists, '-mindepth', '1', '!', '-name', 'partial', '-delete']);
+  }
+
+  /** What only saves time is not worth a build. */
+  async #attempt(complaint: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#ground.signal.throwIfAborted();
+      this.#ground.log.write(oneLine(`${complaint}: ${messageOf(error)}`));
+    }
+  }
+}
+
+/** Whether one path is the other, or is below it: the mount of a step is not to be hidden, nor half of it. */
+function areNested(one: string, other: string): boolean {
+  return `${one}/`.startsWith(`${other}/`) || `${other}/`.startsWith(`${one}/`);
 }

@@ -61,7 +61,7 @@ const APT_OPTIONS = [
 ];
 
 /** Without the error mode, lists that could not be fetched are a warning, and the install fails for no visible reason. */
-const UPDATE_COMMAND = {
+export const UPDATE_COMMAND = {
   argv: [
     'apt-get',
     'update',
@@ -71,25 +71,22 @@ const UPDATE_COMMAND = {
   ],
 };
 
-/** The commands that install packages, in order, in a guest with apt. */
-export function installCommands(names: readonly string[]): { argv: string[] }[] {
-  return [UPDATE_COMMAND, { argv: ['apt-get', 'install', ...APT_OPTIONS, '--', ...names] }];
+/** The command that installs packages in a guest whose apt has the newest lists. */
+export function installCommand(names: readonly string[]): { argv: string[] } {
+  return { argv: ['apt-get', 'install', ...APT_OPTIONS, '--', ...names] };
 }
 
 /** Docker from the image's own repositories; newer Debians have its client in a package of its own. */
-export const DOCKER_COMMANDS = [
-  UPDATE_COMMAND,
-  {
-    argv: [
-      '/bin/sh',
-      '-c',
-      `set -e
+export const DOCKER_COMMAND = {
+  argv: [
+    '/bin/sh',
+    '-c',
+    `set -e
 client=
 if apt-cache show docker-cli >/dev/null 2>&1; then client=docker-cli; fi
 apt-get install "$@" -- docker.io $client
 systemctl enable docker.service containerd.service`,
-      'docker',
-      ...APT_OPTIONS,
-    ],
-  },
-];
+    'docker',
+    ...APT_OPTIONS,
+  ],
+};

@@ -3,11 +3,11 @@ import type { BuildLog } from '../build-log.ts';
 import { BangerError } from '../errors.ts';
 import type { ProcessResult } from '../system/process.ts';
 import type { Sandbox, StepOptions } from '../system/sandbox.ts';
+import type { GuestBind } from '../system/sandbox-step.ts';
 import { formatDuration, oneLine } from '../text.ts';
 import type { ActingStep } from './build-step.ts';
 import { guestCopyCommand } from './guest-copy.ts';
-import type { PackageCache } from './package-cache.ts';
-import { DOCKER_COMMANDS, installCommands } from './packages.ts';
+import { DOCKER_COMMAND, installCommand, UPDATE_COMMAND } from './packages.ts';
 import { NOTHING_SECRET, RedactedOutput, type Redaction } from './redaction.ts';
 import { interpreterOf } from './script-interpreter.ts';
 
@@ -16,6 +16,17 @@ const TAIL_LINES = 20;
 /** How much of each of them, in characters; the log has it all. */
 const TAIL_WIDTH = 200;
 const SCRIPT_IN_GUEST = '/run/banger/script';
+
+/**
+ * What apt downloads, beside the image instead of in it: it need not be cleaned away, nobody fetches it twice, and an
+ * ordinary user's does not go through fuse2fs.
+ */
+export interface PackageCache {
+  /** Empty where the guest has no apt. */
+  binds: readonly GuestBind[];
+  /** Has lists that are as new as can be when an installation begins, and the package files that others fetched. */
+  beginInstall(env: Readonly<Record<string, string>>, update: () => Promise<void>): Promise<void>;
+}
 
 export interface Provisioning {
   sandbox: Sandbox;
@@ -44,30 +55,25 @@ export async function carryOutStep(
   env: Readonly<Record<string, string>>,
   context: Provisioning,
 ): Promise<void> {
-  for (const command of commandsOf(step, context)) {
-    await runCommand(title, { ...command, env: { ...env, ...command.env } }, context);
-  }
-}
-
-function commandsOf(step: ActingStep, { busybox, packageCache: { binds } }: Provisioning): GuestCommand[] {
+  const { packageCache, busybox } = context;
+  const { binds } = packageCache;
+  const run = (command: GuestCommand): Promise<void> => runCommand(title, { ...command, env }, context);
   /** apt works on many files, one program at a time: see StepOptions. */
-  const withApt = (command: GuestCommand): GuestCommand => ({ ...command, binds, processors: 'one' });
+  const runApt = (command: { argv: string[] }): Promise<void> =>
+    run({ ...command, binds, processors: 'one' });
   switch (step.kind) {
     case 'packages':
-      return installCommands(step.names).map(withApt);
-    case 'run':
-      return [{ argv: ['/bin/sh', '-c', step.command] }];
-    case 'script':
-      return [
-        {
-          argv: [...interpreterOf(step.path), SCRIPT_IN_GUEST],
-          binds: [{ source: step.path, target: SCRIPT_IN_GUEST }],
-        },
-      ];
-    case 'copy':
-      return [guestCopyCommand(busybox, step.source, step.target, basename(step.source))];
     case 'docker':
-      return DOCKER_COMMANDS.map(withApt);
+      await packageCache.beginInstall(env, () => runApt(UPDATE_COMMAND));
+      return runApt(step.kind === 'docker' ? DOCKER_COMMAND : installCommand(step.names));
+    case 'run':
+      return run({ argv: ['/bin/sh', '-c', step.command], binds });
+    case 'script': {
+      const script = { source: step.path, target: SCRIPT_IN_GUEST };
+      return run({ argv: [...interpreterOf(step.path), SCRIPT_IN_GUEST], binds: [script, ...binds] });
+    }
+    case 'copy':
+      return run(guestCopyCommand(busybox, step.source, step.target, basename(step.source)));
   }
 }
 

@@ -3,6 +3,7 @@ import { PreflightError } from '../errors.ts';
 import { originsOf } from '../recipe/images.ts';
 import type { Origin, Recipe, Stage, Step } from '../recipe/recipe.ts';
 import { oneLine } from '../text.ts';
+import { type AptUse, aptUse } from './apt-use.ts';
 import type { PlannedStage, PlannedStep } from './build-program.ts';
 import { asksForPackages } from './flag-steps.ts';
 import { carryOutStep } from './recipe-step.ts';
@@ -57,12 +58,20 @@ async function planStep(
     origins: originsOf(step).filter((origin): origin is Origin => origin.kind !== 'context'),
     installs: step.kind === 'run' && asksForPackages([step.argv, step.script]),
     ...(step.kind === 'run' ? { shell: { env: step.env, cwd: step.cwd } } : {}),
+    apt: aptUseOf(step),
     async carryOut(around) {
       await carryOutStep(step, `${where} ${title}`, { ...around, context, secrets, mountsDir, proxies });
       if (digestOf(await read()) !== digestOf(inputs)) throw changed(title, step.line);
       return undefined;
     },
   };
+}
+
+function aptUseOf(step: Step): AptUse {
+  if (step.kind !== 'run') return aptUse('nobody');
+  const { argv, script, mounts } = step;
+  const targets = mounts.flatMap(({ target }) => (target === null ? [] : [target]));
+  return aptUse('runs', step.network === 'none' ? null : [argv, script], targets);
 }
 
 function changed(title: string, line: number): PreflightError {

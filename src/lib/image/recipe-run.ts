@@ -35,7 +35,7 @@ export async function runStep(step: RunStep, title: string, around: StepSurround
       mounts: [...prepared.mounts, ...scriptMount(step), ...mounts],
       redaction: new Redaction(secrets),
       ...(step.network === 'default' ? {} : { network: step.network }),
-      ...(owned.length === 0 ? {} : { binds: [busyboxBind(around.busybox)] }),
+      binds: [...(owned.length === 0 ? [] : [busyboxBind(around.busybox)]), ...around.packageCache.binds],
     };
     await runCommand(title, command, around);
   } finally {

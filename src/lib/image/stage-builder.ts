@@ -12,7 +12,7 @@ import type { ImageCopy } from '../system/sandbox-copy.ts';
 import { describeClone } from './artifacts.ts';
 import type { CachedFacts, KeyedStage, KeyedStep } from './build-program.ts';
 import type { CachedStep, Start } from './kept-steps.ts';
-import type { PackageCache } from './package-cache.ts';
+import { StagePackages } from './package-cache.ts';
 import { makeSound, tellRepair } from './sound-copy.ts';
 import type { StepCache } from './step-cache.ts';
 import type { StepOutcome } from './step-outcome.ts';
@@ -41,9 +41,10 @@ export interface StageBuilderOptions {
   busybox: string;
   kernelVersion: string | null;
   log: BuildLog;
-  packageCache: PackageCache;
   /** Whether a step that fails leaves the user in a shell, in the state that it left, before all is undone. */
   shellOnFailure: boolean;
+  /** Where what is downloaded lives between builds. */
+  mountsDir: string;
   show(line: string): void;
   note(message: string): void;
   signal: AbortSignal;
@@ -93,7 +94,7 @@ export class StageBuilder {
     rootfs: string,
     signal: AbortSignal,
   ): Promise<OpenStage> {
-    const { cache, log, network } = this.#options;
+    const { cache, log, network, busybox, mountsDir } = this.#options;
     if (kept === null) await this.#prepareBase(stage, rootfs, signal);
     const mountpoint = mountpointOf(rootfs);
     await mkdir(mountpoint);
@@ -106,11 +107,13 @@ export class StageBuilder {
       // What begins from another stage shares extents with that one's last state.
       kept: Promise.resolve(kept ?? (stage.from.kind === 'stage' ? cache.peek(stage.startKey) : null)),
     };
+    const ground = { sandbox, busybox, log, signal };
+    const packages = await StagePackages.make(`${rootfs}.apt`, mountsDir, ground);
     let unkeptMs = 0;
     let reason = cache.explain(stage, { done, kept }, this.#options.anew);
     for (const [index, step] of [...stage.steps.entries()].slice(done)) {
       const startedAt = performance.now();
-      open.facts = { ...open.facts, ...(await this.#carryOutOrLook(step, sandbox, signal)) };
+      open.facts = { ...open.facts, ...(await this.#carryOutOrLook(stage, step, packages, ground)) };
       const durationMs = performance.now() - startedAt;
       this.#tell(stage, step, { cached: false, reason, durationMs });
       reason = 'a step before it ran';
@@ -119,6 +122,7 @@ export class StageBuilder {
       if (step.key === null || !this.#isWorthKeeping(unkeptMs, isFinished)) continue;
       if (await this.#keep(stage, { ...step, key: step.key }, open)) unkeptMs = 0;
     }
+    await packages.remove();
     return open;
   }
 
@@ -228,29 +232,42 @@ export class StageBuilder {
   }
 
   async #carryOutOrLook(
+    stage: KeyedStage,
     step: KeyedStep,
-    sandbox: Sandbox,
-    signal: AbortSignal,
+    packageCache: StagePackages,
+    ground: { sandbox: Sandbox; signal: AbortSignal },
   ): Promise<CachedFacts | undefined> {
     const { shellOnFailure, log, note } = this.#options;
     try {
-      return await this.#carryOut(step, sandbox, signal);
+      return await this.#carryOut(stage, step, packageCache, ground);
     } catch (error) {
       if (!shellOnFailure || !(error instanceof BangerError) || error.code !== 'step_failed') throw error;
       log.write(error.message);
       note(`${error.message}\nThis is the image as the step left it; leave the shell to go on: exit`);
-      await sandbox.runShell(step.shell ?? {});
+      await ground.sandbox.runShell(step.shell ?? {});
       throw error;
     }
   }
 
-  #carryOut(step: KeyedStep, sandbox: Sandbox, signal: AbortSignal): Promise<CachedFacts | undefined> {
-    const { log, show, note, busybox, packageCache, stageDir, kernelVersion } = this.#options;
-    return step.carryOut({
-      ...{ sandbox, log, show, note, signal, busybox, packageCache, kernelVersion },
-      scratchDir: stageDir,
-      rootfsOf: (origin) => this.rootfsOf(origin),
-    });
+  async #carryOut(
+    { steps }: KeyedStage,
+    step: KeyedStep,
+    packageCache: StagePackages,
+    { sandbox, signal }: { sandbox: Sandbox; signal: AbortSignal },
+  ): Promise<CachedFacts | undefined> {
+    const { log, show, note, busybox, network, stageDir, kernelVersion } = this.#options;
+    const before = steps.slice(0, steps.indexOf(step)).map(({ apt }) => apt);
+    await packageCache.begin(step.apt, before, network);
+    try {
+      return await step.carryOut({
+        ...{ sandbox, log, show, note, signal, busybox, packageCache, kernelVersion },
+        scratchDir: stageDir,
+        rootfsOf: (origin) => this.rootfsOf(origin),
+      });
+    } finally {
+      // Also what a step fetched before it failed: whoever tries again need not wait for it.
+      if (!signal.aborted) await packageCache.end();
+    }
   }
 
   #tookToCopy(method: CloneMethod, startedAt: number): void {

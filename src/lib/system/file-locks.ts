@@ -44,3 +44,18 @@ function programOf(pid: number): string {
   const [argv0 = ''] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
   return argv0.split('/').pop() ?? '';
 }
+
+/** `7: FLOCK  ADVISORY  WRITE 812 fe:00:1234 0 EOF`; who only waits has an arrow before it (proc_locks(5)). */
+const FLOCK = /^\d+: FLOCK +\w+ +(?:READ|WRITE) \d+ [0-9a-f]+:[0-9a-f]+:(?<inode>\d+) /u;
+
+/** Whether a process holds a file locked (flock(2)), as far as the kernel tells; some other file's lock may look the same. */
+export function isFlocked(path: string): boolean {
+  try {
+    const { ino } = statSync(path, { bigint: true });
+    const lines = readFileSync('/proc/locks', 'utf8').split('\n');
+    return lines.some((line) => FLOCK.exec(line)?.groups?.inode === String(ino));
+  } catch {
+    // No /proc, or no file: an answer that is good to have, not one that is needed.
+    return false;
+  }
+}

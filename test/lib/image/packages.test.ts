@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   assertPackageName,
   DEVELOPMENT_PACKAGES,
-  installCommands,
+  installCommand,
   packagesDigest,
 } from '../../../src/lib/image/packages.ts';
 
@@ -70,8 +70,8 @@ describe('the packages sidecar', () => {
 
 describe('what is installed', () => {
   it('can be no option of apt-get', () => {
-    const [, install] = installCommands(['htop', 'jq']);
-    expect(install?.argv.slice(-3)).toEqual(['--', 'htop', 'jq']);
+    const install = installCommand(['htop', 'jq']);
+    expect(install.argv.slice(-3)).toEqual(['--', 'htop', 'jq']);
   });
 
   it('by the preset is what can be asked for by name, sorted', () => {

@@ -76,7 +76,7 @@ async function surroundings() {
     sandbox,
     log,
     show: (line: string) => say({ line }),
-    packageCache: { binds: [], remove: async () => {} },
+    packageCache: { binds: [], beginInstall: async () => {} },
     busybox: await findStaticBusybox(),
     context:
       world.context === null
