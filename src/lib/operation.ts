@@ -198,11 +198,12 @@ export class Operation {
   /**
    * Phase 3, first half: makes the stage directory durable, takes the lock, records the row to come, and renames
    * the stage directory into place. Nothing is awaited between the lock and the rename.
+   * @param durable what in the stage directory has been made durable already
    */
-  async activate(planned: ImageRow): Promise<void> {
+  async activate(planned: ImageRow, durable: readonly string[] = []): Promise<void> {
     const { stage_dir, artifact_dir, id } = this.row;
     if (stage_dir === null || artifact_dir === null) throw new Error('this operation publishes no directory');
-    await syncTree(stage_dir, this.signal);
+    await syncTree(stage_dir, this.signal, { durable });
     const { store } = this.#workspace;
     const lock = await this.#workspace.lock(this.signal);
     this.#lock = lock;

@@ -68,9 +68,10 @@ export function publishingStages(
   operation: Operation,
   planned: ImageRow,
   write: (store: Store) => void,
+  durable: readonly string[] = [],
 ): Stage[] {
   return [
-    { name: 'activate_artifacts', run: () => operation.activate(planned) },
+    { name: 'activate_artifacts', run: () => operation.activate(planned, durable) },
     { name: 'persisted', committing: true, run: () => operation.persist(write) },
   ];
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { errnoOf } from '../errors.ts';
 import { ARTIFACT_FILES } from '../layout.ts';
 import type { ImageRow } from '../store/schema.ts';
-import { type CloneMethod, cloneFile, cloneTree } from '../system/clone.ts';
+import { type CloneMethod, cloneFile, cloneTree, linkTree } from '../system/clone.ts';
 
 /** The files an image boots from; null where it has none of a kind. */
 export interface BootSet {
@@ -48,16 +48,25 @@ export function artifactColumns(
   };
 }
 
-/** Copies kernel, initrd and modules into a stage directory under the names a managed image gives them. */
+/**
+ * Copies kernel, initrd and modules into a stage directory under the names a managed image gives them.
+ * @param ownModules a managed image's, to which nobody writes: of those a second name does
+ * @returns whether the modules are second names
+ */
 export async function copyBootArtifacts(
   bootSet: Pick<BootSet, 'kernel' | 'initrd' | 'modules'>,
   stageDir: string,
   signal: AbortSignal,
-): Promise<void> {
-  await cloneFile(bootSet.kernel, join(stageDir, ARTIFACT_FILES.kernel), signal);
-  if (bootSet.initrd !== null) await cloneFile(bootSet.initrd, join(stageDir, ARTIFACT_FILES.initrd), signal);
-  if (bootSet.modules !== null)
-    await cloneTree(bootSet.modules, join(stageDir, ARTIFACT_FILES.modules), signal);
+  ownModules: string | null = null,
+): Promise<boolean> {
+  const { kernel, initrd, modules } = bootSet;
+  await cloneFile(kernel, join(stageDir, ARTIFACT_FILES.kernel), signal);
+  if (initrd !== null) await cloneFile(initrd, join(stageDir, ARTIFACT_FILES.initrd), signal);
+  if (modules === null) return false;
+  const target = join(stageDir, ARTIFACT_FILES.modules);
+  if (modules === ownModules && (await linkTree(modules, target, signal))) return true;
+  await cloneTree(modules, target, signal);
+  return false;
 }
 
 /**

@@ -123,7 +123,9 @@ class Build {
       { name: 'prepare_work_seed', run: (context) => this.#prepareWorkSeed(context) },
       ...(ssh ? [{ name: 'seed_ssh', run: (context: StageContext) => this.#seedSsh(context) }] : []),
       { name: 'write_metadata', run: (context) => this.#writeMetadata(context) },
-      ...publishingStages(operation, image, (store) => publishGeneration(store, image)),
+      ...publishingStages(operation, image, (store) => publishGeneration(store, image), [
+        this.#staged('modules'),
+      ]),
     ];
     const abandon = () => this.#abandon();
     const durations = await logged(this.#workspace, this.#log, () =>
@@ -174,7 +176,7 @@ class Build {
   }
 
   async #launch(context: StageContext): Promise<void> {
-    const { bootFiles } = this.#proposal;
+    const { base, bootFiles } = this.#proposal;
     await mkdir(this.#stageDir, { mode: 0o700 });
     const begun =
       this.#result === null ? await this.#begin(context) : await this.#repeat(this.#result, context);
@@ -182,10 +184,11 @@ class Build {
     await sideBySide(context.signal, [
       begun,
       async (common) => {
-        await copyBootArtifacts(bootFiles, this.#stageDir, common);
+        const own = base?.row.managed ? base.row.modules_dir : null;
+        const linked = await copyBootArtifacts(bootFiles, this.#stageDir, common, own);
         // Out to the disk while steps use the processors: less is left to wait for before all is published.
         await syncPath(this.#staged('rootfs'));
-        if (bootFiles.modules !== null) await syncTree(this.#staged('modules'), common);
+        if (bootFiles.modules !== null) await syncTree(this.#staged('modules'), common, { linked });
       },
     ]);
   }

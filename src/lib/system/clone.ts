@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type BigIntStats, chmodSync, constants } from 'node:fs';
-import { copyFile, link, lstat, open, stat } from 'node:fs/promises';
+import { copyFile, link, lstat, open, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errnoOf, PreflightError } from '../errors.ts';
@@ -158,4 +158,17 @@ export async function cloneTree(source: string, target: string, signal: AbortSig
   // -R -P: nothing is followed out of the tree. --no-target-directory: the target is the copy, not a place for it.
   const options = ['-R', '-P', '--reflink=auto', '--preserve=mode,timestamps,links', '--no-target-directory'];
   await copy(options, `${source}/.`, target, signal);
+}
+
+/**
+ * The same tree in directories of its own, with second names of its files (link(2)): for files that nobody writes to.
+ * @returns false where a second name cannot be made; nothing is left then
+ */
+export async function linkTree(source: string, target: string, signal: AbortSignal): Promise<boolean> {
+  const options = ['-R', '-P', '-l', '--preserve=mode,timestamps', '--no-target-directory'];
+  const result = await run('cp', [...options, '--', `${source}/.`, target], { signal, okExit: 'any' });
+  if (result.exitCode === 0) return true;
+  signal.throwIfAborted();
+  await rm(target, { recursive: true, force: true });
+  return false;
 }

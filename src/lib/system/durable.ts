@@ -23,14 +23,27 @@ export function syncFile(path: string): void {
 }
 
 /** Makes every file and directory of a tree durable. Symbolic links become so with the directory that holds them. */
-export async function syncTree(root: string, signal: AbortSignal): Promise<void> {
+export async function syncTree(
+  root: string,
+  signal: AbortSignal,
+  { durable = [], linked = false }: TreeDurability = {},
+): Promise<void> {
   signal.throwIfAborted();
   for (const entry of await readdir(root, { withFileTypes: true })) {
     const path = join(root, entry.name);
-    if (entry.isDirectory()) await syncTree(path, signal);
-    else if (entry.isFile()) await syncPath(path);
+    if (durable.includes(path)) continue;
+    if (entry.isDirectory()) await syncTree(path, signal, { durable, linked });
+    else if (entry.isFile() && !linked) await syncPath(path);
   }
   await syncPath(root);
+}
+
+/** What of a tree need not be made durable any more. */
+export interface TreeDurability {
+  /** Paths whose content is. */
+  durable?: readonly string[];
+  /** Its files are second names of files that are: what is new are the directories. */
+  linked?: boolean;
 }
 
 /** fsync(2) of a file or directory, off the main thread. */
