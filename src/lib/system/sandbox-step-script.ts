@@ -122,6 +122,15 @@ add_mount() {
     fi
     made+=("$root$found")
   fi
+  # bubblewrap would make what is above it for root alone, and apt's own user would find no resolv.conf.
+  local above=\${found%/*} parents=()
+  if is_ours "$above"; then
+    while [[ $above == /run/* || $above == /tmp/* ]]; do
+      parents=(--perms 0755 --dir "$above" "\${parents[@]}")
+      above=\${above%/*}
+    done
+  fi
+  options+=("\${parents[@]}")
   case $how in
   empty) options+=($option "$found") ;;
   alone) options+=(--remount-ro / --bind "$root$found" "$found") ;;

@@ -218,6 +218,10 @@ describe.each(testAccounts())("the host's own files in a sandbox of $label", (ac
       expect({ name, listing: await listing(box) }).toEqual({ name, listing: before });
     }
     await expect(run('ls', [join(inject('testRun').directory, 'made-by-a-link')])).rejects.toThrow();
+    // For all users of the guest, apt's own among them.
+    await box.tool('ln', ['-sfn', '../run/systemd/resolve/stub-resolv.conf', path]);
+    const modes = await box.ok('stat -c %a /run/systemd /run/systemd/resolve');
+    expect(modes).toBe('755\n755\n');
   });
 
   test('mount points that the guest lacks are gone after', async ({ openBox }) => {
