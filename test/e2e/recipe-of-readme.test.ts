@@ -26,7 +26,7 @@ test('the recipe of the README is built as it is pasted', async ({ makeHome }) =
   );
   expect([exitCode, stderr]).toEqual([0, expect.any(String)]);
   expect(stdout).toMatch(/^built hello .*\n/u);
-  expect(stdout).toMatch(/RUN echo "\$GREETING" >\/etc\/motd +changed: env GREETING\n/u);
+  expect(stdout).toMatch(/RUN echo "\$GREETING" >\/etc\/motd +changed: build argument GREETING\n/u);
   const { document } = await home.json<BuiltImage & { labels: object }>(['image', 'show', 'hello']);
   expect(document.labels).toEqual({ purpose: 'demo' });
   expect(await readGuest(document.rootfs_path, '/etc/motd')).toBe('hello\n');
