@@ -31,7 +31,8 @@ const DOORS: readonly (readonly [imported: RegExp, importers: RegExp])[] = [
 ];
 
 /** What a command must leave to the library. */
-const NOT_IN_COMMANDS = /^node:(?:fs|fs\/promises|child_process|sqlite)$|^src\/lib\/(?:store|system|ext4|repack)\//u;
+const NOT_IN_COMMANDS =
+  /^node:(?:fs|fs\/promises|child_process|sqlite)$|^src\/lib\/(?:store|system|ext4|repack)\//u;
 
 function floorOf(file: string): number {
   return FLOORS.findIndex(([, files]) => files.test(file));

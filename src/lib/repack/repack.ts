@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { BangerError } from '../errors.ts';
 import { attributesOf } from '../ext4/attributes.ts';
 import { childInode, childNames, rootOf } from '../ext4/children.ts';
@@ -9,11 +10,12 @@ import { makeExt4 } from '../system/ext4.ts';
 import { bytesOfName } from '../system/file-name.ts';
 import { openRegular } from '../system/regular-file.ts';
 import { SUPERBLOCK_BYTES, SUPERBLOCK_OFFSET } from '../system/superblock.ts';
+import { oneLine } from '../text.ts';
 import { Turn } from '../turn.ts';
 import { encodeAttributes, finishAttributeBlock } from './attribute-bytes.ts';
 import { type DirectoryEntry, emptyDirectoryBlock, encodeDirectory } from './directory-bytes.ts';
 import { addExtent, type Extent, MAX_EXTENT_BLOCKS, writeExtentTree } from './extent-tree.ts';
-import { INODE_BYTES, inodeSeed, type NewInode, TAIL_AT } from './inode-bytes.ts';
+import { INODE_BYTES, inodeSeed, LATEST_SECOND, type NewInode, TAIL_AT } from './inode-bytes.ts';
 import { LOST_AND_FOUND, NewFilesystem, ROOT } from './new-filesystem.ts';
 
 export interface RepackOptions {
@@ -107,7 +109,7 @@ class Repacking {
   constructor(volume: Volume, to: NewFilesystem, { epoch, signal }: RepackOptions) {
     this.#volume = volume;
     this.#to = to;
-    this.#epoch = epoch;
+    this.#epoch = Math.min(epoch, LATEST_SECOND);
     this.#turn = new Turn(signal);
   }
 
@@ -278,7 +280,7 @@ class Repacking {
     if (encoded === null) throw this.#refuse(inode, 'has extended attributes too large for a block');
     const { tail, block } = encoded;
     if (block === null) return { tail, attributeBlock: 0 };
-    const key = block.toString('latin1');
+    const key = createHash('sha256').update(block).digest('base64');
     const known = this.#shared.get(key);
     const shared =
       known === undefined || known.count === MOST_SHARED
@@ -294,7 +296,7 @@ class Repacking {
   #refuse(inode: Inode, why: string): BangerError {
     return new BangerError(
       'tool_failed',
-      `${this.#volume.path}: inode ${inode.number} ${why}: it is not repacked`,
+      `${oneLine(this.#volume.path)}: inode ${inode.number} ${why}: it is not repacked`,
     );
   }
 }
