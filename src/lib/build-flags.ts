@@ -60,6 +60,22 @@ export const recipeFlags = {
   })(),
 };
 
+/** What the artifacts are to be like. */
+export const artifactFlags = {
+  size: Flags.string({ description: 'grow the root filesystem to this size, like 8G', helpValue: 'SIZE' }),
+  kernel: Flags.string({ description: "kernel [default: the base's]", helpValue: 'FILE' }),
+  initrd: Flags.string({ description: "initial ramdisk [default: the base's]", helpValue: 'FILE' }),
+  modules: Flags.string({
+    description: "directory of kernel modules [default: the base's]",
+    helpValue: 'DIR',
+  }),
+  'no-ssh': Flags.boolean({ description: 'do not seed SSH access' }),
+  reproducible: Flags.boolean({
+    description:
+      'write the disks anew, so that the same build gives the same bytes; no time in them is after SOURCE_DATE_EPOCH [default: the time of the base]',
+  }),
+};
+
 /** How progress of what takes its time is shown. */
 export const progressFlag = {
   progress: Flags.option({

@@ -17,13 +17,14 @@ export interface Ext4Tree {
  */
 const READ_SCRIPT = `
 mount -t ext4 -o ro,loop,noload -- "$1" "$2" && cd -- "$2/$3" || exit 1
-shift 3
+digested=$4
+shift 4
 archive() {
   tar --create --format=pax --pax-option=exthdr.name=%d/%f,delete=atime,delete=ctime,delete=mtime \\
     --sort=name --mtime=@0 --numeric-owner --xattrs '--xattrs-include=*' --anchored "$@" .
 }
 archive "$@" | tar --list -vv --numeric-owner --xattrs --quoting-style=escape | sed 's/ 1970-01-01 [0-9:]*//'
-archive "$@" | sha256sum
+archive "$@" $digested | sha256sum
 `;
 
 export interface TreeOptions {
@@ -31,22 +32,25 @@ export interface TreeOptions {
   below?: string;
   /** Names in that directory that are left out. */
   without?: readonly string[];
+  /** Extended attributes are listed in any order, and the digest is without their values. */
+  anyOrder?: boolean;
 }
 
 /** Reads an ext4 image's tree through the kernel. Wants root and a loop device. */
 export async function readExt4Tree(
   image: string,
-  { below = '.', without = [] }: TreeOptions = {},
+  { below = '.', without = [], anyOrder = false }: TreeOptions = {},
 ): Promise<Ext4Tree> {
   const mountpoint = await mkdtemp(join(tmpdir(), 'banger-tree-'));
   try {
     const { stdout } = await run('unshare', [
       ...['--mount', '--propagation', 'private'],
-      ...['sh', '-c', READ_SCRIPT, 'sh', image, mountpoint, below],
+      ...['sh', '-c', READ_SCRIPT, 'sh', image, mountpoint, below, anyOrder ? '--no-xattrs' : ''],
       ...without.map((name) => `--exclude=./${name}`),
     ]);
     const lines = stdout.trimEnd().split('\n');
-    return { digest: lines.pop()?.split(' ')[0] ?? '', listing: lines };
+    const digest = lines.pop()?.split(' ')[0] ?? '';
+    return { digest, listing: anyOrder ? lines.sort() : lines };
   } finally {
     await rm(mountpoint, { recursive: true });
   }

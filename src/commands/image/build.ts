@@ -1,6 +1,13 @@
 import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
-import { cacheFlags, progressFlag, recipeFlags, replaceFlags, stepFlags } from '../../lib/build-flags.ts';
+import {
+  artifactFlags,
+  cacheFlags,
+  progressFlag,
+  recipeFlags,
+  replaceFlags,
+  stepFlags,
+} from '../../lib/build-flags.ts';
 import { ChangingCommand } from '../../lib/command.ts';
 import type { Forecast } from '../../lib/image/build-forecast.ts';
 import type { BuiltJson } from '../../lib/image/build-report.ts';
@@ -24,14 +31,8 @@ export default class ImageBuild extends ChangingCommand {
   static override flags = {
     ...recipeFlags,
     ...stepFlags,
-    size: Flags.string({ description: 'grow the root filesystem to this size, like 8G', helpValue: 'SIZE' }),
+    ...artifactFlags,
     docker: Flags.boolean({ description: "install and enable Docker from the image's own repositories" }),
-    kernel: Flags.string({ description: "kernel [default: the base's]", helpValue: 'FILE' }),
-    initrd: Flags.string({ description: "initial ramdisk [default: the base's]", helpValue: 'FILE' }),
-    modules: Flags.string({
-      description: "directory of kernel modules [default: the base's]",
-      helpValue: 'DIR',
-    }),
     preset: Flags.option({
       description: 'packages that a development VM needs [default: debian where there is apt]',
       options: ['debian', 'none'] as const,
@@ -41,7 +42,6 @@ export default class ImageBuild extends ChangingCommand {
       options: ['host', 'none'] as const,
       default: 'host',
     })(),
-    'no-ssh': Flags.boolean({ description: 'do not seed SSH access' }),
     'dry-run': Flags.boolean({ description: 'say what would be done, and do nothing' }),
     'log-file': Flags.string({ description: 'write the log here, too', helpValue: 'FILE' }),
     ...cacheFlags,

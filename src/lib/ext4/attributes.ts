@@ -1,5 +1,5 @@
 import type { BangerError } from '../errors.ts';
-import { textOfName } from '../system/file-name.ts';
+import { bytesOfName, textOfName } from '../system/file-name.ts';
 import { readStart } from './block-content.ts';
 import { type Inode, VALUE_FLAG } from './inode.ts';
 import type { Volume } from './volume.ts';
@@ -24,6 +24,20 @@ const PREFIXES: ReadonlyMap<number, string> = new Map([
   [9, 'encryption.'],
   [10, 'gnu.'],
 ]);
+
+/**
+ * How an attribute's name is stored: the number of its prefix, and the bytes of the rest.
+ * @throws Error for a name that no attribute has
+ */
+export function storedName(name: string): { prefix: number; name: Buffer } {
+  let best: { prefix: number; length: number } | undefined;
+  for (const [prefix, text] of PREFIXES) {
+    const isWhole = text === '' || text.endsWith('.') ? name.startsWith(text) : name === text;
+    if (isWhole && text.length >= (best?.length ?? 0)) best = { prefix, length: text.length };
+  }
+  if (best === undefined) throw new Error(`no attribute is named ${JSON.stringify(name)}`);
+  return { prefix: best.prefix, name: bytesOfName(name.slice(best.length)) };
+}
 
 /** An attribute where it is described, its value not looked at yet. */
 interface AttributeEntry {

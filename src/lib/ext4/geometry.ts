@@ -38,7 +38,7 @@ export interface Geometry extends InodeFormat {
 }
 
 /** Whether a group begins with a copy of the superblock (blockgroup.rst, sparse_super and sparse_super2). */
-function hasSuperblock(group: number, bytes: Buffer): boolean {
+export function hasSuperblock(group: number, bytes: Buffer): boolean {
   if (group === 0) return true;
   if ((bytes.readUInt32LE(0x5c) & SPARSE_SUPER2) !== 0) {
     return group === bytes.readUInt32LE(0x24c) || group === bytes.readUInt32LE(0x250);

@@ -20,6 +20,14 @@ export const INLINE_DATA_FLAG = 0x10000000;
 
 export type FileType = (typeof TYPES)[keyof typeof TYPES];
 
+/** An instant, without the loss of a fraction. */
+export interface Timestamp {
+  /** Since the epoch; before it, negative. */
+  seconds: number;
+  /** Added to them. */
+  nanoseconds: number;
+}
+
 export interface Inode {
   number: number;
   /** `unknown` is none that there is. */
@@ -33,6 +41,8 @@ export interface Inode {
   /** Milliseconds since the epoch, with fractions; so are the others. */
   changed: number;
   modified: number;
+  /** The same as `modified`, to the nanosecond. */
+  modifiedAt: Timestamp;
   accessed: number;
   /** Null where inodes are too small to say (128 bytes). */
   created: number | null;
@@ -48,11 +58,16 @@ export interface Inode {
 }
 
 /** Seconds are signed and have two more bits beside the nanoseconds (inodes.rst, Inode Timestamps). */
-function readTime(inode: Buffer, seconds: number, extra: number, hasExtra: boolean): number {
+function readTimestamp(inode: Buffer, seconds: number, extra: number, hasExtra: boolean): Timestamp {
   const low = inode.readInt32LE(seconds);
-  if (!hasExtra) return low * 1000;
+  if (!hasExtra) return { seconds: low, nanoseconds: 0 };
   const more = inode.readUInt32LE(extra);
-  return (low + (more & 3) * 2 ** 32) * 1000 + (more >>> 2) / 1e6;
+  return { seconds: low + (more & 3) * 2 ** 32, nanoseconds: more >>> 2 };
+}
+
+function readTime(inode: Buffer, at: number, extra: number, hasExtra: boolean): number {
+  const { seconds, nanoseconds } = readTimestamp(inode, at, extra, hasExtra);
+  return seconds * 1000 + nanoseconds / 1e6;
 }
 
 function typeOfMode(mode: number): FileType | 'unknown' {
@@ -83,6 +98,7 @@ export function parseInode(number: number, inode: Buffer, format: InodeFormat): 
     links: inode.readUInt16LE(0x1a),
     changed: readTime(inode, 0xc, 0x84, fieldsEnd >= 0x88),
     modified: readTime(inode, 0x10, 0x88, fieldsEnd >= 0x8c),
+    modifiedAt: readTimestamp(inode, 0x10, 0x88, fieldsEnd >= 0x8c),
     accessed: readTime(inode, 0x8, 0x8c, fieldsEnd >= 0x90),
     created: fieldsEnd >= 0x98 ? readTime(inode, 0x90, 0x94, true) : null,
     flags: inode.readUInt32LE(0x20),

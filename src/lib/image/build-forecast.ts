@@ -1,6 +1,6 @@
 import { imageByName } from '../store/images.ts';
 import type { Readings } from '../workspace.ts';
-import { type BuildOptions, proposeBuild } from './build-plan.ts';
+import { type BuildOptions, proposeBuild, reproducibleInputs } from './build-plan.ts';
 import { type KeyedStage, type KeyedStep, resultKey } from './build-program.ts';
 import { type CachedStep, KeptSteps, type Start } from './kept-steps.ts';
 import { sizeOf } from './listing.ts';
@@ -41,11 +41,12 @@ export interface Forecast {
 export async function forecastBuild(readings: Readings, options: BuildOptions): Promise<Forecast> {
   const { store, layout, config } = readings;
   const proposal = await proposeBuild({ ...readings, signal: new AbortController().signal }, options);
-  const { base, stages, target, digest } = proposal;
+  const { base, stages, target, reproducible, digest } = proposal;
   const anew = stepsAnew(stages, options);
   const kept = store === null ? null : new KeptSteps({ store, layout });
   const sshKey = options.ssh ? await presentKey(config.sshKeyPath) : null;
-  const key = options.ssh && sshKey === null ? null : resultKey(target, sshKey);
+  const key =
+    options.ssh && sshKey === null ? null : resultKey(target, sshKey, reproducibleInputs(reproducible));
   const isReusable = target.steps.every((step) => !anew.has(step));
   const result = key !== null && isReusable ? (kept?.peekResult(key) ?? null) : null;
   const present = options.name === undefined || store === null ? undefined : imageByName(store, options.name);

@@ -18,6 +18,7 @@ export interface TypedBuild extends TypedSource, TypedReplace {
   preset?: Preset | undefined;
   network: 'host' | 'none';
   'no-ssh'?: boolean;
+  reproducible?: boolean;
   'no-cache'?: boolean;
   'no-cache-filter'?: readonly string[] | undefined;
   refresh?: boolean;
@@ -52,6 +53,7 @@ export function buildOptions(
     steps: stepsFrom(order),
     size: size === undefined ? undefined : parseSize(size),
     ssh: typed['no-ssh'] !== true,
+    reproducible: typed.reproducible === true,
     anew: typed['no-cache'] ? 'everything' : typed.refresh ? 'packages' : 'nothing',
     anewStages: typed['no-cache-filter'] ?? [],
     replace: replace ? replaceFrom(typed) : undefined,

@@ -22,9 +22,10 @@ import { findHostKernel } from './host-kernel.ts';
 import { newImage } from './new-image.ts';
 import type { Preset } from './preset.ts';
 import type { Replace } from './replace.ts';
+import { epochOf, type Reproducible } from './reproducible.ts';
 import type { MendOf } from './requirements.ts';
 import { type ImagePlaces, placesFor } from './stage-directory.ts';
-import { digestOf } from './step-key.ts';
+import { digestOf, type StepInput, stepInput } from './step-key.ts';
 import type { Anew } from './steps-anew.ts';
 
 export interface BuildOptions extends GivenFiles {
@@ -40,6 +41,8 @@ export interface BuildOptions extends GivenFiles {
   preset?: Preset | undefined;
   network: 'host' | 'none';
   ssh: boolean;
+  /** Two builds of the same are equal byte for byte. */
+  reproducible?: boolean;
   /** What of earlier builds is not taken for what a step would do. */
   anew: Anew;
   /** Stages of a recipe, by name or number, of which nothing is taken. */
@@ -73,6 +76,8 @@ export interface BuildProposal extends KnownProgram {
   stages: readonly KeyedStage[];
   target: KeyedStage;
   bootFiles: BootFiles;
+  /** How the same comes out again; null where that was not asked for. */
+  reproducible: Reproducible | null;
   /** Of all that decides what comes out; null where nobody can say. */
   digest: string | null;
 }
@@ -100,9 +105,16 @@ export async function proposeBuild(workspace: ProgramGround, options: BuildOptio
   const given = [options.kernel ?? (base === null ? bootFiles.kernel : undefined), options.initrd];
   const digests = given.map((path) => (path === undefined ? '' : digestPath(path, ground)));
   const all = [lastKey(target), ...(await Promise.all(digests))];
-  const told = [base?.identity ?? null, options.ssh, program.labels];
+  const key = lastKey(target) ?? digestOf([base?.identity ?? null]);
+  const reproducible = options.reproducible ? { epoch: epochOf(base), key } : null;
+  const told = [base?.identity ?? null, options.ssh, program.labels, ...reproducibleInputs(reproducible)];
   const digest = all.includes(null) ? null : digestOf([all, told]);
-  return { ...known, stages, target, bootFiles, digest };
+  return { ...known, stages, target, bootFiles, reproducible, digest };
+}
+
+/** What it adds to what a build depends on. */
+export function reproducibleInputs(reproducible: Reproducible | null): StepInput[] {
+  return reproducible === null ? [] : [stepInput('reproducible', reproducible.epoch)];
 }
 
 async function hostKernel(): Promise<string> {

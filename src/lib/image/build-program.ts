@@ -83,10 +83,15 @@ export function lastKey({ startKey, steps }: KeyedStage): string | null {
 /**
  * The key of a finished root filesystem and its work seed; null where nobody can say what it depends on.
  * @param sshKey the public key that is seeded, a line; null for none
+ * @param finish what else is done to them
  */
-export function resultKey(target: KeyedStage, sshKey: string | null): string | null {
+export function resultKey(
+  target: KeyedStage,
+  sshKey: string | null,
+  finish: readonly StepInput[],
+): string | null {
   const last = lastKey(target);
-  return last === null ? null : stepKey(last, [stepInput('ssh', sshKey)]);
+  return last === null ? null : stepKey(last, [stepInput('ssh', sshKey), ...finish]);
 }
 
 /** Gives every step its key: what it depends on itself, on the step before it, and on what it reads from others. */

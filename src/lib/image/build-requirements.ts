@@ -1,7 +1,9 @@
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { BangerError, errnoOf, FaultList, PreflightError } from '../errors.ts';
+import { footprintOf } from '../system/footprint.ts';
 import { checkSandboxTools } from '../system/sandbox-requirements.ts';
+import { readSuperblock } from '../system/superblock.ts';
 import { formatBytes, oneLine, shellWord } from '../text.ts';
 import { type BootFiles, pathsOf } from './artifacts.ts';
 import type { BuildStep } from './build-step.ts';
@@ -17,6 +19,8 @@ export interface BuildInputs {
   steps: readonly BuildStep[];
   size: number | undefined;
   mendOf: MendOf;
+  /** Whether the root filesystem is written once more. */
+  isRepacked: boolean;
   /** Where the artifacts are to be. */
   imagesDir: string;
 }
@@ -31,13 +35,15 @@ const MADE = { bytes: 0, inodes: 3 };
  */
 export async function checkBuild(
   subject: string,
-  { bootSet, steps, size, mendOf, imagesDir }: BuildInputs,
+  { bootSet, steps, size, mendOf, isRepacked, imagesDir }: BuildInputs,
 ): Promise<{ kernel: KnownKernel; busybox: string }> {
   const faults = new FaultList();
   let kernel: KnownKernel | undefined;
   try {
     kernel = await checkBootSet(subject, bootSet, mendOf);
-    await checkRoom(faults, imagesDir, { copies: pathsOf(bootSet), more: MADE });
+    const anew = isRepacked && bootSet.rootfs !== null ? await repackedBytes(bootSet.rootfs) : 0;
+    const more = { ...MADE, bytes: MADE.bytes + anew };
+    await checkRoom(faults, imagesDir, { copies: pathsOf(bootSet), more });
   } catch (error) {
     if (!(error instanceof PreflightError)) throw error;
     for (const { message, mend } of error.faults) faults.add(message, mend);
@@ -53,6 +59,13 @@ export async function checkBuild(
   if (kernel === undefined) throw new Error('a boot set without a fault has a kernel');
   if (size !== undefined && bootSet.rootfs !== null) await assertGrows(bootSet.rootfs, size);
   return { kernel, busybox };
+}
+
+/** What a base takes that is written anew beside its copy, unless steps remove much of it: neither holes nor free blocks. */
+async function repackedBytes(rootfs: string): Promise<number> {
+  const { bytes } = await footprintOf(rootfs);
+  const { sizeBytes, freeBytes } = readSuperblock(rootfs);
+  return Math.min(bytes, sizeBytes - freeBytes);
 }
 
 async function checkStepSource(faults: FaultList, step: BuildStep): Promise<void> {

@@ -19,6 +19,7 @@ import {
   type PlannedBuild,
   planBuild,
   proposeBuild,
+  reproducibleInputs,
   StillFresh,
 } from './build-plan.ts';
 import { type KeyedStep, lastKey, resultKey } from './build-program.ts';
@@ -28,6 +29,7 @@ import { publishGeneration } from './generation.ts';
 import type { CachedStep } from './kept-steps.ts';
 import { assertValidName } from './name.ts';
 import { packagesDigest } from './packages.ts';
+import { repackRootfs, repackWorkSeed } from './reproducible.ts';
 import { tellRepair } from './sound-copy.ts';
 import { ensureKeyPair, type KeyPair, seedAuthorizedKey } from './ssh-access.ts';
 import { type OpenStage, StageBuilder } from './stage-builder.ts';
@@ -156,6 +158,7 @@ class Build {
     const checked = await checkBuild(`build ${image.name}`, {
       bootSet: bootFiles,
       ...{ steps, size, mendOf, imagesDir },
+      isRepacked: this.#proposal.reproducible !== null,
     });
     this.#busybox = checked.busybox;
     image.kernel_format = checked.kernel.format;
@@ -172,7 +175,8 @@ class Build {
   }
 
   #resultKey(): string | null {
-    return resultKey(this.#proposal.target, this.#key?.publicKey ?? null);
+    const { target, reproducible } = this.#proposal;
+    return resultKey(target, this.#key?.publicKey ?? null, reproducibleInputs(reproducible));
   }
 
   async #launch(context: StageContext): Promise<void> {
@@ -252,8 +256,15 @@ class Build {
     await this.#builder?.close(this.#open, rootfs);
     this.#kept = this.#open.kept;
     // Beside the seeding of the other disk; its outcome is waited for before anything is published.
-    this.#checkedRootfs = repairAndPunch(rootfs, { signal });
+    this.#checkedRootfs = this.#finishRootfs(rootfs, signal);
     this.#checkedRootfs.catch(() => {});
+  }
+
+  async #finishRootfs(rootfs: string, signal: AbortSignal): Promise<Repair> {
+    const repair = await repairAndPunch(rootfs, { signal });
+    const { reproducible } = this.#proposal;
+    if (reproducible !== null) await repackRootfs(rootfs, reproducible, signal);
+    return repair;
   }
 
   async #seedSsh({ signal }: StageContext): Promise<void> {
@@ -263,12 +274,16 @@ class Build {
       await seedAuthorizedKey(this.#staged('workSeed'), this.#key.publicKey, { signal });
   }
 
-  async #writeMetadata({ note }: StageContext): Promise<void> {
+  async #writeMetadata({ note, signal }: StageContext): Promise<void> {
     await this.#builder?.cleanUp();
     if (this.#checkedRootfs !== undefined) {
       const repair = await this.#checkedRootfs;
       for (const line of repair.repaired) this.#log.write(`e2fsck: ${line}`);
       tellRepair(repair, 'root filesystem', note);
+    }
+    const { reproducible } = this.#proposal;
+    if (reproducible !== null && this.#result === null) {
+      await repackWorkSeed(this.#staged('workSeed'), reproducible, signal);
     }
     const { steps, docker } = this.#options;
     const { preset = 'none', presetPackages = [] } = this.#facts;

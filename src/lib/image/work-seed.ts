@@ -1,9 +1,15 @@
+import { piecesOf } from '../ext4/content.ts';
+import type { Volume } from '../ext4/volume.ts';
+import { walkVolume } from '../ext4/walk.ts';
 import { makeExt4 } from '../system/ext4.ts';
+import { bytesOfName } from '../system/file-name.ts';
 import type { Sandbox } from '../system/sandbox.ts';
 
 const MIB = 2 ** 20;
 /** Of the work seed. */
 const BLOCK = 4096;
+/** Of each name in a directory, with what it is padded with at the most. */
+const ENTRY_HEADER = 8 + 3;
 /** What st_blocks counts in (stat(3type)). */
 const SECTOR = 512;
 /** How the guest's fstab names the disk. */
@@ -61,12 +67,35 @@ export async function makeWorkSeed(
   });
 }
 
+/** What files and directories take on a disk of the work seed's blocks. */
+export interface Content {
+  bytes: number;
+  inodes: number;
+}
+
+/** What the files of a filesystem take on another one: the same for the same files, however they lie. */
+export async function measureVolume(volume: Volume, signal: AbortSignal): Promise<Content> {
+  const content = { bytes: 0, inodes: 0 };
+  const counted = new Set<number>();
+  for await (const { path, inode } of walkVolume(volume, { signal })) {
+    content.bytes += ENTRY_HEADER + bytesOfName(path.slice(path.lastIndexOf('/') + 1)).length;
+    if (counted.has(inode.number)) continue;
+    counted.add(inode.number);
+    content.inodes += 1;
+    const hasBlock = inode.type === 'directory' || inode.type === 'symlink';
+    content.bytes += (hasBlock ? BLOCK : 0) + (inode.attributeBlock === 0 ? 0 : BLOCK);
+    if (inode.type !== 'file') continue;
+    for (const { bytes } of piecesOf(volume, inode)) content.bytes += BLOCK * Math.ceil(bytes.length / BLOCK);
+  }
+  return content;
+}
+
 /** What a tree takes on a disk of the work seed's blocks: in the rootfs they may be smaller, or the data in the inode. */
 async function measure(
   { runTool }: Pick<Sandbox, 'runTool'>,
   tree: string,
   signal: AbortSignal,
-): Promise<{ bytes: number; inodes: number }> {
+): Promise<Content> {
   const content = { bytes: 0, inodes: 0 };
   const linked = new Set<string>();
   const onLine = (line: string): void => {

@@ -22,6 +22,10 @@ export interface MakeExt4Options extends Ext4Options {
   /** 16 bytes at most. */
   label?: string;
   uuid?: string;
+  /** What the names of directories are hashed with, as a UUID; by chance when absent. */
+  hashSeed?: string;
+  /** Bytes; 4096 when absent. */
+  blockSize?: number;
   /** The new filesystem's content: modes, owners, hard links, extended attributes as they are for `runTool`. */
   fromDirectory?: string;
   runTool?: RunTool;
@@ -77,14 +81,15 @@ function withSignal(signal: AbortSignal | undefined): { signal?: AbortSignal } {
 }
 
 function mke2fsArgs(file: string, options: MakeExt4Options): string[] {
-  const { sizeBytes, inodes, label, uuid, fromDirectory } = options;
+  const { sizeBytes, inodes, label, uuid, hashSeed, blockSize = 4096, fromDirectory } = options;
+  const seeded = hashSeed === undefined ? '' : `,hash_seed=${hashSeed}`;
   return [
     '-q',
     // A file is no block device, and there is nobody to ask.
     '-F',
     ...['-t', 'ext4'],
     // mke2fs takes 1 KiB for a small filesystem, and a grown one would keep it.
-    ...['-b', '4096'],
+    ...['-b', String(blockSize)],
     ...['-O', FEATURES.join(',')],
     ...['-I', '256'],
     // Many small files in a small root filesystem: mke2fs.conf's own ratios, pinned.
@@ -93,7 +98,7 @@ function mke2fsArgs(file: string, options: MakeExt4Options): string[] {
     ...['-m', '0'],
     // Inode tables and journal need no zeros written: the file is made of holes. Else a clone would be 64 MiB larger,
     // or the guest's kernel would write them on its first boot.
-    ...['-E', 'discard,lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0'],
+    ...['-E', `discard,lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0${seeded}`],
     ...(label === undefined ? [] : ['-L', label]),
     ...(uuid === undefined ? [] : ['-U', uuid]),
     ...(fromDirectory === undefined ? [] : ['-d', path.resolve(fromDirectory)]),
