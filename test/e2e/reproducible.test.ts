@@ -166,17 +166,18 @@ describe.each(testAccounts())('as $label', (account) => {
 
 describe.runIf(inject('testRun').root).each(testAccounts())('as $label', (account) => {
   test('room for writing a disk once more is looked for before, and missed by name', async () => {
-    const disk = await mountExt4(160, account);
+    const disk = await mountExt4(400, account);
     await onDisk(disk, account, async (home) => {
       await keepNoSteps(home);
-      await makeBase(home, { sizeMiB: 32, files: { 'var/large': 'x'.repeat(16 * MIB) } });
+      await makeBase(home, { sizeMiB: 96, files: { 'var/large': 'x'.repeat(40 * MIB) } });
       const ballast = new Ballast(disk, account);
-      await ballast.leaveBytes(30 * MIB);
-      const wanted = /^error: build one: 3\d(?:\.\d)? MiB are wanted on the filesystem at \S+ /u;
+      await ballast.leaveBytes(75 * MIB);
+      const wanted = /^error: build one: [89]\d(?:\.\d)? MiB are wanted on the filesystem at \S+ /mu;
       expect(await home.fails(6, buildArguments('one', '--reproducible'))).toMatch(wanted);
       await build(home, 'plain');
-      await ballast.leaveBytes(44 * MIB);
-      const grow = ['--run', 'busybox dd if=/dev/urandom of=/more bs=1M count=8'];
+      await ballast.remove();
+      await ballast.leaveBytes(110 * MIB);
+      const grow = ['--run', 'busybox dd if=/dev/urandom of=/more bs=1M count=25'];
       expect(await home.fails(6, buildArguments('two', ...grow, '--reproducible'))).toMatch(
         /no space left on the filesystem at /u,
       );
