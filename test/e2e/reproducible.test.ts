@@ -1,11 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect } from 'vitest';
+import { describe, expect, inject } from 'vitest';
 import { run } from '../../src/lib/system/process.ts';
 import { readSuperblock } from '../../src/lib/system/superblock.ts';
-import { type BuiltImage, build, buildArguments, makeBase } from '../support/builds.ts';
+import { Ballast } from '../support/ballast.ts';
+import { type BuiltImage, build, buildArguments, keepNoSteps, makeBase } from '../support/builds.ts';
 import { type CliOptions, type Home, testAccounts } from '../support/cli.ts';
+import { onDisk } from '../support/disk-home.ts';
 import { test } from '../support/fixtures.ts';
 import { changeGuest, statGuest } from '../support/guest-files.ts';
+import { mountExt4 } from '../support/xfs.ts';
+
+const MIB = 2 ** 20;
 
 /** Names come in another order each time, some at once; what is left behind of times and deleted files differs. */
 const STEPS = [
@@ -98,6 +103,9 @@ describe.each(testAccounts())('as $label', (account) => {
     expect(await home.fails(2, arguments_, { env: { SOURCE_DATE_EPOCH: '-1' } })).toContain(
       "SOURCE_DATE_EPOCH is '-1'",
     );
+    expect(await home.fails(2, arguments_, { env: { SOURCE_DATE_EPOCH: '9000000000' } })).toContain(
+      'are in the future',
+    );
   });
 
   test('a finished disk is kept for the same time alone', async ({ makeHome }) => {
@@ -153,5 +161,27 @@ describe.each(testAccounts())('as $label', (account) => {
     if (one === undefined || two === undefined) throw new Error('two images were built');
     await expectEqual(one, two);
     expect(await timesOf(one.rootfs_path, '/made')).toEqual(Array(4).fill(315_532_800));
+  });
+});
+
+describe.runIf(inject('testRun').root).each(testAccounts())('as $label', (account) => {
+  test('room for writing a disk once more is looked for before, and missed by name', async () => {
+    const disk = await mountExt4(400, account);
+    await onDisk(disk, account, async (home) => {
+      await keepNoSteps(home);
+      await makeBase(home, { sizeMiB: 96, files: { 'var/large': 'x'.repeat(40 * MIB) } });
+      const ballast = new Ballast(disk, account);
+      await ballast.leaveBytes(75 * MIB);
+      const wanted = /^error: build one: [89]\d(?:\.\d)? MiB are wanted on the filesystem at \S+ /mu;
+      expect(await home.fails(6, buildArguments('one', '--reproducible'))).toMatch(wanted);
+      await build(home, 'plain');
+      await ballast.remove();
+      await ballast.leaveBytes(110 * MIB);
+      const grow = ['--run', 'busybox dd if=/dev/urandom of=/more bs=1M count=25'];
+      expect(await home.fails(6, buildArguments('two', ...grow, '--reproducible'))).toMatch(
+        /no space left on the filesystem at /u,
+      );
+      expect(await home.ok(['image', 'list', '--quiet'])).toBe('base\nplain\n');
+    });
   });
 });

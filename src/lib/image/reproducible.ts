@@ -25,9 +25,21 @@ const FIRST_DAY = 315_532_800;
 
 /**
  * The time of a reproducible build: SOURCE_DATE_EPOCH where it is set, else when the base was made.
- * @throws BangerError `usage`, as sourceDate
+ * @throws BangerError `usage`, as sourceDate, and when it has not come yet: e2fsck takes that for damage
  */
 export function epochOf(base: BaseImage | null): number {
+  const epoch = givenEpoch(base);
+  if (epoch * 1000 <= Date.now()) return epoch;
+  throw new BangerError(
+    'usage',
+    `${epoch} seconds since 1970, the time of a reproducible build, are in the future`,
+    {
+      hints: ['set SOURCE_DATE_EPOCH to a time that has passed'],
+    },
+  );
+}
+
+function givenEpoch(base: BaseImage | null): number {
   const given = sourceDate();
   if (given !== null || base === null) return given ?? FIRST_DAY;
   const { managed, created_at, rootfs_path } = base.row;

@@ -10,9 +10,6 @@ const EXTRA_BYTES = 32;
 /** Where what follows the fields begins. */
 export const TAIL_AT = 128 + EXTRA_BYTES;
 
-/** The last second that an inode can tell: 34 bits, counted from 1901. */
-export const LATEST_SECOND = 2 ** 34 - 2 ** 31 - 1;
-
 const TYPE_BITS: Readonly<Record<FileType, number>> = {
   fifo: 0x1000,
   char: 0x2000,

@@ -7,14 +7,8 @@ import { SUPERBLOCK_BYTES, SUPERBLOCK_OFFSET } from '../system/superblock.ts';
 import { oneLine } from '../text.ts';
 import { BlockMap, type Stretch } from './block-map.ts';
 import { CHECKSUM_START, crc32c, crc32cOfNumber } from './checksum.ts';
-import {
-  encodeInode,
-  INODE_BYTES,
-  LATEST_SECOND,
-  type NewInode,
-  setInodeChecksum,
-  setTimes,
-} from './inode-bytes.ts';
+import { encodeInode, INODE_BYTES, type NewInode, setInodeChecksum, setTimes } from './inode-bytes.ts';
+import { dateSuperblock, keepFields, setSuperblockChecksum } from './superblock-bytes.ts';
 
 // A filesystem that mke2fs has just made, with the features that makeExt4 gives, filled from its beginning on. Layouts and
 // checksums: Linux, Documentation/filesystems/ext4/{super,group_descr,bitmaps,checksums}.rst.
@@ -24,31 +18,6 @@ export const LOST_AND_FOUND = 11;
 const INODES_UNINITIALIZED = 0x1;
 const BLOCKS_UNINITIALIZED = 0x2;
 const WIDE_DESCRIPTOR_BYTES = 64;
-
-/** What a filesystem says of itself that its content does not decide, and that is kept of another one: offset, bytes. */
-const KEPT_FIELDS = [
-  // s_errors
-  [0x3c, 2],
-  // s_volume_name
-  [0x78, 16],
-  // s_default_mount_opts
-  [0x100, 4],
-  // s_mount_opts
-  [0x200, 64],
-] as const;
-/** s_wtime, s_lastcheck, s_mkfs_time, and where the eight bits above each are. */
-const TIMES = [
-  [0x30, 0x274],
-  [0x40, 0x277],
-  [0x108, 0x276],
-] as const;
-/** s_mtime, s_mnt_count, s_mtime_hi, s_kbytes_written: nobody has mounted it. */
-const NEVER_MOUNTED = [
-  [0x2c, 4],
-  [0x34, 2],
-  [0x275, 1],
-  [0x178, 8],
-] as const;
 
 interface Layout {
   blockSize: number;
@@ -184,9 +153,8 @@ export class NewFilesystem {
    * @param epoch seconds; when it was made
    */
   finish(like: Buffer, epoch: number): void {
-    const seconds = Math.min(epoch, LATEST_SECOND);
     for (let number = 1; number < LOST_AND_FOUND; number += 1) {
-      if (number !== ROOT) this.#dateOwnInode(number, seconds);
+      if (number !== ROOT) this.#dateOwnInode(number, epoch);
     }
     let [freeBlocks, freeInodes] = [0, 0];
     for (const [index, group] of this.#groups.entries()) {
@@ -195,12 +163,8 @@ export class NewFilesystem {
       freeInodes += free.inodes;
     }
     const superblock = this.#superblock;
-    for (const [at, length] of KEPT_FIELDS) like.copy(superblock, at, at, at + length);
-    for (const [at, high] of TIMES) {
-      superblock.writeUInt32LE(epoch % 2 ** 32, at);
-      superblock.writeUInt8(Math.floor(epoch / 2 ** 32), high);
-    }
-    for (const [at, length] of NEVER_MOUNTED) superblock.fill(0, at, at + length);
+    keepFields(superblock, like);
+    dateSuperblock(superblock, epoch);
     superblock.writeUInt32LE(freeBlocks % 2 ** 32, 0xc);
     superblock.writeUInt32LE(Math.floor(freeBlocks / 2 ** 32), 0x158);
     superblock.writeUInt32LE(freeInodes, 0x10);
@@ -346,7 +310,7 @@ export class NewFilesystem {
     const { firstBlock, blocksPerGroup } = this.#layout;
     const block = firstBlock + group * blocksPerGroup;
     this.#superblock.writeUInt16LE(group, 0x5a);
-    this.#superblock.writeUInt32LE(crc32c(CHECKSUM_START, this.#superblock.subarray(0, 0x3fc)), 0x3fc);
+    setSuperblockChecksum(this.#superblock);
     this.#write(group === 0 ? SUPERBLOCK_OFFSET : block * this.blockSize, this.#superblock);
     this.#write((block + 1) * this.blockSize, this.#descriptors);
   }

@@ -6,7 +6,7 @@ import { piecesOf } from '../ext4/content.ts';
 import type { Inode, Timestamp } from '../ext4/inode.ts';
 import { linkTarget } from '../ext4/link-target.ts';
 import { type Volume, withVolume } from '../ext4/volume.ts';
-import { makeExt4 } from '../system/ext4.ts';
+import { confirmExt4, indexDirectories, makeExt4 } from '../system/ext4.ts';
 import { bytesOfName } from '../system/file-name.ts';
 import { openRegular } from '../system/regular-file.ts';
 import { SUPERBLOCK_BYTES, SUPERBLOCK_OFFSET } from '../system/superblock.ts';
@@ -15,8 +15,9 @@ import { Turn } from '../turn.ts';
 import { encodeAttributes, finishAttributeBlock } from './attribute-bytes.ts';
 import { type DirectoryEntry, emptyDirectoryBlock, encodeDirectory } from './directory-bytes.ts';
 import { addExtent, type Extent, MAX_EXTENT_BLOCKS, writeExtentTree } from './extent-tree.ts';
-import { INODE_BYTES, inodeSeed, LATEST_SECOND, type NewInode, TAIL_AT } from './inode-bytes.ts';
+import { INODE_BYTES, inodeSeed, type NewInode, TAIL_AT } from './inode-bytes.ts';
 import { LOST_AND_FOUND, NewFilesystem, ROOT } from './new-filesystem.ts';
+import { redateImage } from './superblock-bytes.ts';
 
 export interface RepackOptions {
   /** Of the new file, in bytes. */
@@ -26,7 +27,7 @@ export interface RepackOptions {
   uuid: string;
   /** What the names of directories are hashed with: as a UUID. */
   hashSeed: string;
-  /** Seconds since 1970 that no time is later than. */
+  /** Seconds since 1970 that no time is later than; not in the future, which e2fsck does not believe. */
   epoch: number;
   signal: AbortSignal;
 }
@@ -71,6 +72,9 @@ export async function repackExt4(source: string, target: string, options: Repack
     } finally {
       filesystem.close();
     }
+    await indexDirectories(target, { signal });
+    redateImage(target, epoch);
+    await confirmExt4(target, 'e2fsck', { signal });
   });
 }
 
@@ -109,7 +113,7 @@ class Repacking {
   constructor(volume: Volume, to: NewFilesystem, { epoch, signal }: RepackOptions) {
     this.#volume = volume;
     this.#to = to;
-    this.#epoch = Math.min(epoch, LATEST_SECOND);
+    this.#epoch = epoch;
     this.#turn = new Turn(signal);
   }
 

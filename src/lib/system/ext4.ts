@@ -219,6 +219,26 @@ export async function recoverExt4(image: string, options: Ext4Options = {}): Pro
 }
 
 /**
+ * Gives each directory of more than a block its index, and packs the others.
+ * @throws BangerError `tool_failed` when there is no room for that, or anything else was to be done: nothing is mended in
+ * silence
+ */
+export async function indexDirectories(image: string, options: Ext4Options = {}): Promise<void> {
+  const result = await e2fsck(image, ['-f', '-y', '-D'], options.signal);
+  const isOther = (result.exitCode & ~(FSCK_FIXED | FSCK_REBOOT)) !== 0;
+  const found = lastLines(findings(result).join('\n'), 8);
+  if (!isOther && found.length === 0) return;
+  const said = found.map((line) => `\n  ${line}`).join('');
+  throw new BangerError(
+    'tool_failed',
+    `${image}: its directories cannot be indexed: e2fsck -fyD says${said}`,
+    {
+      details: { path: image, status: result.exitCode },
+    },
+  );
+}
+
+/**
  * One pass of resize2fs, at most. From a filesystem of few block groups to one more than 1024 times its size it
  * breaks the filesystem ("Illegal doubly indirect block", 1.47.0): its resize inode reserves that much and no more.
  */
