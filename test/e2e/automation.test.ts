@@ -171,7 +171,7 @@ test.for([
     await home.write('image/app/install.sh', `${install}exit 3\n`, 0o755);
     expect(await runJob(home, parts)).toBe(8);
     expect((await result()).error.exit_code).toBe(8);
-    expect(await readFile(join(home.directory, 'build.log'), 'utf8')).toContain('install.sh: status 3');
+    expect(await readFile(join(home.directory, 'build.log'), 'utf8')).toContain('[0 2/3]: status 3');
     await home.write('image/app/install.sh', install, 0o755);
     expect(await runJob(home, parts)).toBe(0);
   },

@@ -99,8 +99,8 @@ describe.each(testAccounts())('the example as $label', (account) => {
     expect(outcome).toBe('built');
     const isKept = (begins: string): boolean | undefined =>
       steps.find(({ title }) => title.startsWith(begins))?.cached;
-    // Where states are copied in full, too: it took longer than a copy, if it is its stage's last.
-    expect(isKept('RUN --mount=type=cache')).toBe(true);
+    // It took longer than a copy; where what was made from it is kept, nobody asks for it.
+    expect(isKept('RUN --mount=type=cache')).not.toBe(false);
     expect(isKept('COPY --chmod=644 units/')).toBe(false);
   });
 });

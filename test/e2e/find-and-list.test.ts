@@ -82,7 +82,8 @@ zwei  ID..........  yes      SIZE     8 MiB    -                    debian    N 
     ]);
     const BITS = ['managed', 'docker', 'protected'];
     for (const { name, type, notnull } of columns) {
-      const wanted = BITS.includes(name) ? 'boolean' : type === 'INTEGER' ? 'number' : 'string';
+      const ofType = type === 'INTEGER' ? 'number' : 'string';
+      const wanted = BITS.includes(name) ? 'boolean' : name === 'labels' ? 'object' : ofType;
       for (const value of [shown[name], list[0]?.[name]]) {
         if (value !== null || notnull) expect(typeof value, name).toBe(wanted);
       }
