@@ -41,6 +41,8 @@ export async function holdLock(
   );
   child.stdin?.on('error', () => {});
   const result: ProcessResult | null = await Promise.race([held, child.exited]);
+  // It may have got it because the same signal ended who had it before.
+  signal.throwIfAborted();
   if (result === null) {
     return {
       async release() {
@@ -49,7 +51,6 @@ export async function holdLock(
       },
     };
   }
-  signal.throwIfAborted();
   if (!wait && result.exitCode === TAKEN && result.stderr === '') return null;
   throw new BangerError('tool_failed', `${path}: cannot be locked: ${result.stderr.trim()}`, {
     details: { tool: 'flock', status: result.exitCode },

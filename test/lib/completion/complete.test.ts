@@ -13,7 +13,7 @@ function words(line: string): string[] {
 }
 
 test.each([
-  ['', ['check', 'completion', 'doctor', 'image', 'operation', 'trash', 'version']],
+  ['', ['cache', 'check', 'completion', 'doctor', 'image', 'operation', 'trash', 'version']],
   ['im', ['image']],
   [
     'image ',

@@ -49,19 +49,20 @@ test('where the filesystem cannot say there is no answer', async () => {
   }
 });
 
-test('names that a tool could take for an option, or a line break for a line', async () => {
+test('a name that could be taken for an option is none, and of one with line breaks there is no answer', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'banger-extents-'));
   try {
-    const path = join(
+    const [plain, dashed] = [join(directory, 'plain'), join(directory, '-v')];
+    // Its lines would be lines of the tool's answer.
+    const broken = join(
       directory,
-      '-v\n   0:        0..    4095:      98304..    102399:   4096:             last\nx',
+      'x\n   0:        0..    4095:      98304..    102399:   4096:             last\nx',
     );
-    await copyFile('/bin/true', path);
+    for (const path of [plain, dashed, broken]) await copyFile('/bin/true', path);
     await run('sync', ['-f', directory]);
-    const plain = join(directory, 'plain');
-    await copyFile('/bin/true', plain);
-    await run('sync', ['-f', directory]);
-    expect(await ownBytes(path)).toBe(await ownBytes(plain));
+    expect(await ownBytes(dashed)).toBe(await ownBytes(plain));
+    expect(await ownBytes(plain)).toBeGreaterThan(0);
+    expect(await extentsOf(broken)).toBeNull();
   } finally {
     await rm(directory, { recursive: true });
   }
