@@ -16,6 +16,8 @@ const MIB = 2 ** 20;
 
 export interface BuildInputs {
   bootSet: BootFiles;
+  /** The base's, where it is managed. */
+  ownModules: string | null;
   steps: readonly BuildStep[];
   size: number | undefined;
   mendOf: MendOf;
@@ -35,15 +37,19 @@ const MADE = { bytes: 0, inodes: 3 };
  */
 export async function checkBuild(
   subject: string,
-  { bootSet, steps, size, mendOf, isRepacked, imagesDir }: BuildInputs,
+  { bootSet, ownModules, steps, size, mendOf, isRepacked, imagesDir }: BuildInputs,
 ): Promise<{ kernel: KnownKernel; busybox: string }> {
   const faults = new FaultList();
   let kernel: KnownKernel | undefined;
   try {
-    kernel = await checkBootSet(subject, bootSet, mendOf);
+    kernel = await checkBootSet(subject, bootSet, mendOf, ownModules);
     const anew = isRepacked && bootSet.rootfs !== null ? await repackedBytes(bootSet.rootfs) : 0;
     const more = { ...MADE, bytes: MADE.bytes + anew };
-    await checkRoom(faults, imagesDir, { copies: pathsOf(bootSet), more });
+    await checkRoom(faults, imagesDir, {
+      // Of a managed image's own modules a second name does.
+      copies: pathsOf(bootSet).filter((path) => path !== ownModules),
+      more,
+    });
   } catch (error) {
     if (!(error instanceof PreflightError)) throw error;
     for (const { message, mend } of error.faults) faults.add(message, mend);

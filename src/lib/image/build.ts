@@ -157,6 +157,7 @@ class Build {
     const imagesDir = layout.imagesDir;
     const checked = await checkBuild(`build ${image.name}`, {
       bootSet: bootFiles,
+      ownModules: base?.row.managed ? base.row.modules_dir : null,
       ...{ steps, size, mendOf, imagesDir },
       isRepacked: this.#proposal.reproducible !== null,
     });

@@ -15,6 +15,7 @@ export type MendOf = (artifact: ArtifactKind) => string;
 
 /**
  * Looks into every file of a boot set and reports all that is wrong at once.
+ * @param ownModules a managed image's: what is in them was looked at when they were published
  * @returns the kernel's format and version
  * @throws PreflightError listing each fault with what mends it
  */
@@ -22,12 +23,16 @@ export async function checkBootSet(
   subject: string,
   bootSet: BootFiles,
   mendOf: MendOf,
+  ownModules: string | null = null,
 ): Promise<KnownKernel> {
   const faults = new FaultList();
   if (bootSet.rootfs !== null) await checkDisk(faults, 'rootfs', bootSet.rootfs, mendOf);
   const kernel = await checkKernel(faults, bootSet.kernel, mendOf);
   if (bootSet.initrd !== null) await checkInitrd(faults, bootSet.initrd, mendOf);
-  if (bootSet.modules !== null) await checkModules(faults, bootSet.modules, mendOf);
+  if (bootSet.modules !== null) {
+    const look = bootSet.modules === ownModules ? isModulesDirectory : checkModules;
+    await look(faults, bootSet.modules, mendOf);
+  }
   if (bootSet.workSeed !== null) await checkDisk(faults, 'workSeed', bootSet.workSeed, mendOf);
   faults.throwIfAny(subject);
   if (kernel === null) throw new Error('a kernel without a fault has a format');
@@ -154,9 +159,13 @@ async function checkInitrd(faults: FaultList, path: string, mendOf: MendOf): Pro
   );
 }
 
+function isModulesDirectory(faults: FaultList, path: string, mendOf: MendOf): Promise<boolean> {
+  return isUsable(faults, 'modules', path, mendOf);
+}
+
 /** A tree of modules holds files, directories and links; anything else has no business there and may block a copy. */
 async function checkModules(faults: FaultList, path: string, mendOf: MendOf): Promise<void> {
-  if (!(await isUsable(faults, 'modules', path, mendOf))) return;
+  if (!(await isModulesDirectory(faults, path, mendOf))) return;
   const pending = [path];
   for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {
     try {
