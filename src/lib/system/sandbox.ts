@@ -82,6 +82,8 @@ const APT_SETTINGS = '/run/banger/apt.conf';
 const KILLED = 137;
 /** How long the news of a killed holder may take after that, in milliseconds. */
 const KILL_NEWS_MS = 200;
+/** How long it may take once fuse2fs does not answer, in milliseconds: something is wrong in any case. */
+const LOSS_NEWS_MS = 5000;
 
 /**
  * Mounts an ext4 image in private namespaces, to run steps in it and tools on it.
@@ -122,6 +124,15 @@ function makeSandbox(options: SandboxOptions, { kind, holder, upkeep, aptSetting
   const requireMounted = (): void => {
     const failure = holder.failure();
     if (failure !== null) throw new BangerError('tool_failed', `${image}: ${failure}`);
+  };
+  const mend = async (): Promise<void> => {
+    try {
+      await upkeep?.mend(entry);
+    } catch (error) {
+      await Promise.race([holder.ended, sleep(LOSS_NEWS_MS, undefined, { ref: false })]);
+      requireMounted();
+      throw error;
+    }
   };
   return {
     root: mountpoint,
@@ -169,7 +180,7 @@ function makeSandbox(options: SandboxOptions, { kind, holder, upkeep, aptSetting
       requireMounted();
       // A guest takes a full disk of ours for its own, or for a broken one.
       if (result.exitCode !== 0) requireRoom(image);
-      await upkeep?.mend(entry);
+      await mend();
       holder.tidy();
       return result;
     },
@@ -213,7 +224,7 @@ function makeSandbox(options: SandboxOptions, { kind, holder, upkeep, aptSetting
     },
     async close() {
       requireMounted();
-      if (toolsRan) await upkeep?.mend(entry);
+      if (toolsRan) await mend();
       try {
         await holder.unmount();
       } catch (error) {

@@ -102,6 +102,20 @@ describe.each(testAccounts())('kill -9 in a sandbox of $label', (account) => {
     },
   );
 
+  test.for(daemon)('of %s, heard of late: it is told for what it is', async ([command], { openBox }) => {
+    const box = await openBox(account);
+    const { outcome } = await beginStep(box);
+    const messenger = await find(box, 'sh', 1);
+    process.kill(messenger, 'SIGSTOP');
+    process.kill(await find(box, command), 'SIGKILL');
+    process.kill(await find(box, 'sh', 2), 'SIGKILL');
+    await sleep(1000);
+    process.kill(messenger, 'SIGCONT');
+    expect(await outcome).toMatch(/unmounted under it/u);
+    await box.abandon();
+    expect(await box.settled()).toEqual([]);
+  });
+
   test('of the program itself: nothing is left', async ({ openBox }) => {
     const box = await openBox(account);
     await beginStep(box);
