@@ -5,6 +5,7 @@ import { describe, expect, inject } from 'vitest';
 import { run } from '../../src/lib/system/process.ts';
 import { type BuiltImage, buildArguments, makeBase, until, untilPrinted } from '../support/builds.ts';
 import { type CliOptions, type Home, testAccounts } from '../support/cli.ts';
+import { holdTool } from '../support/fake-tool.ts';
 import { test } from '../support/fixtures.ts';
 import { sql } from '../support/registry.ts';
 import { inspectKernel } from '../support/verifier-kernel.ts';
@@ -246,6 +247,20 @@ describe('the cache', () => {
     expect((await cacheOf(home)).steps.length).toBe(before);
   });
 
+  test('may drop its names of a base while that is being copied', async ({ makeHome }) => {
+    const home = await makeHome(account);
+    await makeBase(home);
+    await build(home, 'managed', ['--run', 'true']);
+    const cp = await holdTool(home, 'cp');
+    const above = home.start(['image', 'build', 'above', '--from-image', 'managed', '--quiet'], {
+      env: cp.env,
+    });
+    await cp.called();
+    expect(await home.ok(['cache', 'prune'])).toContain('0 B left');
+    await cp.release();
+    expect(await above.result).toMatchObject({ status: 0 });
+  });
+
   test('killed while a step is being kept, leaves nothing but what was there', async ({ makeHome }) => {
     const home = await makeHome(account);
     const { rootfs, kernel } = await makeBase(home);
@@ -254,7 +269,8 @@ describe('the cache', () => {
         const name = `killed-${index}-${where.replace('_', '-')}`;
         const inject = `inject=rename:${where}=3600000000:when=${when}`;
         const under = ['strace', ...['-o', '/dev/null'], ...['-e', 'trace=rename'], ...['-e', inject]];
-        const step = `sleep 1; echo ${name} >/name`;
+        // Longer than a copy takes on a busy machine: a shorter one is not worth keeping.
+        const step = `sleep 3; echo ${name} >/name`;
         const running = home.start(buildArguments(name, '--run', step, '--run', 'true'), { under });
         await until('a step on its way', () => coming(home).length > 0);
         process.kill(-running.pid, 'SIGKILL');

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { digestFile } from '../system/file-digest.ts';
+import { identityOf } from '../system/file-identity.ts';
 import { bytesOfName } from '../system/file-name.ts';
-import { type ContextEntry, identityOf } from './entry.ts';
+import type { ContextEntry } from './entry.ts';
 import { changedWhileRead, type Reading, readError } from './reading.ts';
 import type { RememberedDigests } from './remembered.ts';
 

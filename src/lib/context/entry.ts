@@ -1,15 +1,7 @@
 import type { BigIntStats } from 'node:fs';
+import { identityOf } from '../system/file-identity.ts';
 
 export type EntryType = 'file' | 'directory' | 'symlink';
-
-/**
- * What tells a file from another one (device, inode number), and from itself after a change (size, mtime and ctime; the last
- * is set by every change, and by nobody's will: inode(7)). Joined: what a template makes stays in its pieces, which for a
- * million files take twice the memory.
- */
-export function identityOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
-  return [dev, ino, size, mtimeNs, ctimeNs].join(':');
-}
 
 /** The type of what is copied; null for what cannot be: FIFOs, sockets, devices. */
 export function entryTypeOf(stats: BigIntStats): EntryType | null {

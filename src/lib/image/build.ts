@@ -30,7 +30,7 @@ import type { CachedStep } from './kept-steps.ts';
 import { assertValidName } from './name.ts';
 import { packagesDigest } from './packages.ts';
 import { repackRootfs, repackWorkSeed } from './reproducible.ts';
-import { tellRepair } from './sound-copy.ts';
+import { tellRootfsRepair } from './sound-copy.ts';
 import { ensureKeyPair, type KeyPair, seedAuthorizedKey } from './ssh-access.ts';
 import { type OpenStage, StageBuilder } from './stage-builder.ts';
 import { StepCache } from './step-cache.ts';
@@ -278,9 +278,7 @@ class Build {
   async #writeMetadata({ note, signal }: StageContext): Promise<void> {
     await this.#builder?.cleanUp();
     if (this.#checkedRootfs !== undefined) {
-      const repair = await this.#checkedRootfs;
-      for (const line of repair.repaired) this.#log.write(`e2fsck: ${line}`);
-      tellRepair(repair, 'root filesystem', note);
+      tellRootfsRepair(await this.#checkedRootfs, { log: this.#log, note });
     }
     const { reproducible } = this.#proposal;
     if (reproducible !== null && this.#result === null) {

@@ -1,8 +1,9 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, read } from 'node:fs';
 import { promisify } from 'node:util';
-import { type ContextEntry, identityOf } from '../context/entry.ts';
+import type { ContextEntry } from '../context/entry.ts';
 import { changedWhileRead, readError } from '../context/reading.ts';
 import type { InlineFile } from '../recipe/recipe.ts';
+import { identityOf } from '../system/file-identity.ts';
 import { fsPath } from '../system/file-name.ts';
 
 const readAsync = promisify(read);

@@ -1,8 +1,8 @@
 import { statSync } from 'node:fs';
-import { identityOf } from '../context/entry.ts';
 import { RememberedDigests } from '../context/remembered.ts';
 import { BangerError, errnoOf } from '../errors.ts';
 import { withVolume } from '../ext4/volume.ts';
+import { identityOf } from '../system/file-identity.ts';
 import { oneLine } from '../text.ts';
 import { digestTree, type TreeDigestOptions } from './tree-digest.ts';
 

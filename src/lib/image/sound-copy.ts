@@ -1,3 +1,4 @@
+import type { BuildLog } from '../build-log.ts';
 import { BangerError } from '../errors.ts';
 import { checkExt4, confirmExt4, type Repair, recoverExt4 } from '../system/ext4.ts';
 import { readSuperblock } from '../system/superblock.ts';
@@ -53,4 +54,13 @@ async function isSound(copy: string, wasChecked: boolean, signal: AbortSignal): 
 export function tellRepair({ repaired }: Repair, what: string, note: (message: string) => void): void {
   const [first] = repaired;
   if (first !== undefined) note(`the ${what} was damaged; e2fsck mended it: ${first}`);
+}
+
+/** The same of a root filesystem in a build, whose log has all of it. */
+export function tellRootfsRepair(
+  repair: Repair,
+  { log, note }: { log: Pick<BuildLog, 'write'>; note: (message: string) => void },
+): void {
+  for (const line of repair.repaired) log.write(`e2fsck: ${line}`);
+  tellRepair(repair, 'root filesystem', note);
 }

@@ -6,14 +6,15 @@ import { BangerError, messageOf } from '../errors.ts';
 import { ARTIFACT_FILES } from '../layout.ts';
 import type { Origin } from '../recipe/recipe.ts';
 import { type CloneMethod, cloneFile, cloneWritten } from '../system/clone.ts';
-import { growExt4, type Repair } from '../system/ext4.ts';
+import { growExt4 } from '../system/ext4.ts';
+import { isThere } from '../system/filesystem.ts';
 import { openSandbox, type Sandbox } from '../system/sandbox.ts';
 import type { ImageCopy } from '../system/sandbox-copy.ts';
 import { describeClone } from './artifacts.ts';
 import type { CachedFacts, KeyedStage, KeyedStep } from './build-program.ts';
 import type { CachedStep, Start } from './kept-steps.ts';
 import { StagePackages } from './package-cache.ts';
-import { makeSound, tellRepair } from './sound-copy.ts';
+import { makeSound, tellRootfsRepair } from './sound-copy.ts';
 import type { StepCache } from './step-cache.ts';
 import type { StepOutcome } from './step-outcome.ts';
 
@@ -205,8 +206,9 @@ export class StageBuilder {
       this.#tookToCopy(method, startedAt);
     } else if (stage.from.kind === 'image') {
       const startedAt = performance.now();
-      const { path } = baseOf(stage.from.ref);
-      method = await cloneFile(path, target, signal);
+      const { path, wasChecked } = baseOf(stage.from.ref);
+      // Where extents are not shared, the cache has second names of managed images' disks.
+      method = await cloneFile(path, target, signal, { isLinked: wasChecked });
       // From another filesystem it says nothing of copies that are made here.
       if (statSync(path).dev === statSync(target).dev) this.#tookToCopy(method, startedAt);
     } else {
@@ -222,13 +224,9 @@ export class StageBuilder {
     const { baseOf, size } = this.#options;
     if (from.kind !== 'image') return;
     const { path, wasChecked } = baseOf(from.ref);
-    this.#tellRepair(await makeSound({ copy: rootfs, source: path, wasChecked, signal }));
-    if (size !== undefined) this.#tellRepair(await growExt4(rootfs, size, { signal }));
-  }
-
-  #tellRepair(repair: Repair): void {
-    for (const line of repair.repaired) this.#options.log.write(`e2fsck: ${line}`);
-    tellRepair(repair, 'root filesystem', this.#options.note);
+    const told = this.#options;
+    tellRootfsRepair(await makeSound({ copy: rootfs, source: path, wasChecked, signal }), told);
+    if (size !== undefined) tellRootfsRepair(await growExt4(rootfs, size, { signal }), told);
   }
 
   async #carryOutOrLook(
@@ -283,9 +281,10 @@ export class StageBuilder {
   /** Copies the state after a step, and has it kept beside the next step. False when it could not be copied. */
   async #keep(stage: KeyedStage, step: KeyedStep & { key: string }, open: OpenStage): Promise<boolean> {
     const { cache, signal } = this.#options;
-    const directory = await this.#newPath();
+    let directory: string | null = null;
     let copy: ImageCopy;
     try {
+      directory = await this.#newPath();
       await mkdir(directory);
       const startedAt = performance.now();
       copy = await open.sandbox.copyTo(join(directory, ARTIFACT_FILES.rootfs));
@@ -328,9 +327,9 @@ export class StageBuilder {
     return true;
   }
 
-  async #giveUp({ title }: KeyedStep, directory: string, error: unknown): Promise<void> {
+  async #giveUp({ title }: KeyedStep, directory: string | null, error: unknown): Promise<void> {
     this.#say(`the state after '${title}' is not kept: ${messageOf(error)}`);
-    await rm(directory, { recursive: true, force: true });
+    if (directory !== null) await rm(directory, { recursive: true, force: true });
   }
 
   #say(message: string): void {
@@ -355,7 +354,8 @@ export class StageBuilder {
   }
 
   async #newPath(): Promise<string> {
-    await mkdir(this.#ownDir, { recursive: true });
+    // Not mkdir's `recursive`, which tells a used-up quota as ENOENT (Node 24.21.0).
+    if (!isThere(this.#ownDir)) await mkdir(this.#ownDir);
     this.#count += 1;
     return join(this.#ownDir, String(this.#count));
   }

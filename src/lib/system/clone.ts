@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { type BigIntStats, chmodSync, constants } from 'node:fs';
+import { chmodSync, constants } from 'node:fs';
 import { copyFile, link, lstat, open, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errnoOf, PreflightError } from '../errors.ts';
 import { oneLine } from '../text.ts';
+import { identityOf } from './file-identity.ts';
 import { footprintOf } from './footprint.ts';
 import { run, toolFailed } from './process.ts';
 import { removeFile } from './remove.ts';
@@ -14,16 +15,27 @@ import { walkTree } from './tree.ts';
 /** How a copy was made: by sharing extents, or byte by byte. */
 export type CloneMethod = 'reflink' | 'copy';
 
+export interface CloneOptions {
+  /** Others may give the file second names meanwhile, or take them away, which sets its ctime (link(2), unlink(2)). */
+  isLinked?: boolean;
+}
+
 /**
  * Copies a file to a new path (mode 0600), sharing extents where the filesystem can, else keeping holes.
  * @throws PreflightError when the source's size, mtime or ctime changed meanwhile, or it is gone
  */
-export async function cloneFile(source: string, target: string, signal: AbortSignal): Promise<CloneMethod> {
+export async function cloneFile(
+  source: string,
+  target: string,
+  signal: AbortSignal,
+  { isLinked = false }: CloneOptions = {},
+): Promise<CloneMethod> {
   signal.throwIfAborted();
-  const before = await identify(source);
+  const identifySource = (): Promise<string> => identify(source, isLinked);
+  const before = await identifySource();
   const outcome = await copyOnce(source, target, signal).catch((error: unknown) => ({ error }));
   // Why a copy failed matters less than that its source is being written to.
-  if (!signal.aborted && (await identify(source)) !== before) {
+  if (!signal.aborted && (await identifySource()) !== before) {
     removeFile(target);
     throw sourceChanged(source);
   }
@@ -133,11 +145,12 @@ async function shareExtents(source: string, target: string): Promise<boolean> {
  * What changes when a file, or anything in a directory tree, is written to, replaced, added or removed: size, mtime and
  * ctime of each; of what is gone or closed to us, the reason. The path itself may be a symbolic link; those in a tree
  * stand for themselves.
+ * @param isLinked of a file: its ctime says nothing
  */
-export async function identify(path: string): Promise<string> {
+export async function identify(path: string, isLinked = false): Promise<string> {
   try {
     const found = await stat(path, { bigint: true });
-    if (!found.isDirectory()) return identityOf(found);
+    if (!found.isDirectory()) return identityOf(isLinked ? { ...found, ctimeNs: 0n } : found);
     const all = createHash('sha256').update(identityOf(found));
     for await (const { name, stats } of walkTree(path)) all.update(`${name}\0`).update(identityOf(stats));
     return all.digest('hex');
@@ -146,10 +159,6 @@ export async function identify(path: string): Promise<string> {
     if (errno === undefined) throw error;
     return errno;
   }
-}
-
-function identityOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
-  return [dev, ino, size, mtimeNs, ctimeNs].join(':');
 }
 
 /** Copies a directory tree; links stay links, owners become ours, extents are shared where they can be. */
