@@ -37,7 +37,6 @@ export function spdxDocument(content: SbomContent): object {
               ...unknownPackage(os.id, SYSTEM),
               ...(os.version === null ? {} : { versionInfo: os.version }),
               summary: os.name,
-              primaryPackagePurpose: 'OPERATING-SYSTEM',
             },
           ]),
       ...components.map(spdxPackage),

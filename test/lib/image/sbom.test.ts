@@ -1,10 +1,12 @@
 import { Spec, Validation } from '@cyclonedx/cyclonedx-library';
+import { Ajv } from 'ajv';
 import { describe, expect, test } from 'vitest';
 import type { InstalledPackage, PackageDatabase } from '../../../src/lib/image/package-database.ts';
 import { packageUrl } from '../../../src/lib/image/package-url.ts';
 import { componentsOf, type SbomContent } from '../../../src/lib/image/sbom-content.ts';
 import { cyclonedxDocument } from '../../../src/lib/image/sbom-cyclonedx.ts';
 import { spdxDocument } from '../../../src/lib/image/sbom-spdx.ts';
+import { SPDX_SCHEMA } from '../../support/spdx-schema.ts';
 
 const DEBIAN = { id: 'debian', version: '12', name: 'Debian GNU/Linux 12 (bookworm)' };
 
@@ -110,6 +112,17 @@ interface Spdx {
 }
 
 describe('SPDX', () => {
+  const isValid = new Ajv({ allErrors: true }).compile(SPDX_SCHEMA);
+
+  test.for(CONTENTS)('a document %s is valid by what the published schemas say', ([, one]) => {
+    isValid(spdxDocument(one));
+    expect(isValid.errors).toBeNull();
+  });
+
+  test('would be found out if it were not', () => {
+    expect(isValid({ ...spdxDocument(content()), created: '2026-01-02T03:04:05Z' })).toBe(false);
+  });
+
   test.for(CONTENTS)('a document %s refers to what it holds, each by one identifier', ([, one]) => {
     const document = spdxDocument(one) as Spdx;
     const ids = [document.SPDXID, ...document.packages.map(({ SPDXID }) => SPDXID)];
