@@ -1,14 +1,16 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
-import { chown, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect } from 'vitest';
 import { AptRepository, makeAptTree } from '../support/apt-repository.ts';
 import {
   type BuiltImage,
   build,
   buildArguments,
+  failToBuild,
   journalOf,
   makeBase,
   readLogs,
@@ -98,6 +100,69 @@ describe.each(testAccounts())('as $label', (account) => {
     await home.ok(['check']);
   });
 
+  test('a disk that has asked within the hour does not ask again', { timeout: TIMEOUT_MS }, async ({
+    makeHome,
+    repository,
+  }) => {
+    const home = await makeHome(account);
+    await makeAptBase(home, repository);
+    const install = (name: string, ...more: string[]): Promise<BuiltImage> =>
+      build(home, name, ['--preset', 'none', ...more]);
+    await install('one', '--package', 'hello');
+    repository.asked();
+    await install('two', '--package', 'world');
+    expect(repository.asked()).toEqual(['200 world_1.0_all.deb']);
+    // A command of the user's that counts on lists, too; and the disk after it, when it has asked itself.
+    await install('three', '--run', 'apt-get install -y world');
+    expect(repository.asked()).toEqual(['304 Release']);
+    await install('four', '--run', 'apt-get install -y world hello');
+    expect(repository.asked()).toEqual([]);
+
+    const lists = join(home.stateDir, 'mounts/apt/lists');
+    const proofs = (): string[] => {
+      const states = join(lists, linkIn(lists), 'states');
+      return readdirSync(states).map((name) => join(states, name));
+    };
+    expect(proofs()).toHaveLength(2);
+    // What is an hour old, and what is of a time to come, is asked for, and so it is where all is to be done anew.
+    const both = ['--package', 'world', '--package', 'hello'];
+    for (const minutes of [-61, 60]) {
+      const time = new Date(Date.now() + minutes * 60_000);
+      for (const proof of proofs()) await utimes(proof, time, time);
+      await install(`aged${minutes}`, ...(minutes < 0 ? both : ['--package', 'hello', '--package', 'world']));
+      expect(repository.asked()).toEqual(['304 Release']);
+    }
+    for (const flag of ['--refresh', '--no-cache']) {
+      await install(`anew${flag}`, ...both, flag);
+      expect(repository.asked()).toEqual(['304 Release']);
+    }
+    await home.ok(['check']);
+  });
+
+  test('lists that are too old after all are fetched again', { timeout: TIMEOUT_MS }, async ({
+    makeHome,
+    repository,
+  }) => {
+    const home = await makeHome(account);
+    await makeAptBase(home, repository);
+    const args = ['--preset', 'none', '--package'];
+    await build(home, 'one', [...args, 'hello']);
+    await build(home, 'command', ['--preset', 'none', '--run', 'apt-get install -y hello']);
+    await sleep(1100);
+    await repository.publish({ later: 'came later' });
+    const two = await build(home, 'two', [...args, 'later']);
+    expect(await readGuest(two.rootfs_path, '/later')).toBe('came later');
+    expect(repository.asked()).toContain('200 later_1.0_all.deb');
+    expect(await readLogs(home)).toContain('package lists: they may be too old, and are fetched again');
+
+    // A command of the user's is not tried twice, but whoever tries again finds what is new.
+    await sleep(1100);
+    await repository.publish({ last: 'came last' });
+    const command = ['--preset', 'none', '--run', 'apt-get install -y last'];
+    await failToBuild(home, 'three', command);
+    await build(home, 'three', command);
+  });
+
   test('a command of a recipe, or of a flag, takes part in it, whatever it removes', {
     timeout: TIMEOUT_MS,
   }, async ({ makeHome, repository }) => {
@@ -157,8 +222,9 @@ describe.each(testAccounts())('as $label', (account) => {
     expect(stored(home)).toContain(digest);
     const lists = join(home.stateDir, 'mounts/apt/lists');
     const [set = ''] = readdirSync(lists).filter((name) => name.includes('.'));
-    const [index = ''] = readdirSync(join(lists, set)).filter((name) => name.endsWith('_Packages'));
-    const path = join(lists, set, index);
+    const indexes = join(lists, set, 'lists');
+    const [index = ''] = readdirSync(indexes).filter((name) => name.endsWith('_Packages'));
+    const path = join(indexes, index);
     const forgedIndex = (await readFile(path, 'utf8')).replace(
       /(Package: hello\n[\s\S]*?SHA256: )\S+/u,
       `$1${digest}`,
@@ -167,12 +233,12 @@ describe.each(testAccounts())('as $label', (account) => {
     expect(forgedIndex).toContain(digest);
     // It would vouch for the index, if apt did not throw away what belongs to no source.
     const sum = createHash('sha256').update(forgedIndex).digest('hex');
-    const stray = join(lists, set, index.replace('._Packages', 'Release'));
+    const stray = join(indexes, index.replace('._Packages', 'Release'));
     await writeFile(stray, `SHA256:\n ${sum} ${forgedIndex.length} ./Packages\n`);
     const next = await buildAnew(home, 'next', '--package', 'hello');
     expect(await readGuest(next.rootfs_path, '/hello')).toBe(HELLO);
     expect(await readLogs(home)).toMatch(/package lists: \S+_Packages is not what its repository signed/u);
-    expect(await readFile(join(lists, linkIn(lists), index), 'utf8')).not.toContain(digest);
+    expect(await readFile(join(lists, linkIn(lists), 'lists', index), 'utf8')).not.toContain(digest);
     // Nor is what a disk has spoiled.
     for (const name of stored(home)) {
       const archive = join(home.stateDir, 'mounts/apt/archives', name);

@@ -14,9 +14,10 @@ import {
   listedArchives,
   lookForApt,
 } from './package-guest.ts';
-import { PackageStore, type PackageView } from './package-store.ts';
+import { type ListsKey, PackageStore, type PackageView } from './package-store.ts';
 import { UPDATE_COMMAND } from './packages.ts';
 import type { PackageCache } from './provision.ts';
+import { digestOf } from './step-key.ts';
 
 export interface PackageGround {
   sandbox: Sandbox;
@@ -25,10 +26,20 @@ export interface PackageGround {
   signal: AbortSignal;
 }
 
+type Env = Readonly<Record<string, string>>;
+
 /** How long a repository may take before a command of the user's goes on without it, in seconds. */
 const PATIENCE_S = 15;
 /** What apt-get says when it fell back on what it had (older ones end with status 0 all the same). */
 const COMPLAINT = /^(?:[WE]|Err)\b/u;
+
+/** What is known of earlier builds that did the same step. */
+export interface StepMemory {
+  /** The key of the disk before it; null where nobody can say. */
+  state: string | null;
+  /** Whether it is to be done as if there had been none. */
+  isAnew: boolean;
+}
 
 /** The package downloads of one stage of a build: a view of its own of what all builds share. */
 export class StagePackages implements PackageCache {
@@ -39,6 +50,9 @@ export class StagePackages implements PackageCache {
   #apt: GuestApt | null = null;
   #binds: GuestBind[] = [];
   #wereListed = false;
+  #memory: StepMemory = { state: null, isAnew: true };
+  /** Whose lists were taken without asking the repositories. */
+  #recent: ListsKey | null = null;
   /** For what the lists are as new as can be: variables and sources. */
   #freshFor: string | null = null;
 
@@ -71,9 +85,16 @@ export class StagePackages implements PackageCache {
    * Before a step. `before`: the steps that come before it in its stage, for a command that counts on what they left, which
    * is gone where they are kept of an earlier build.
    */
-  async begin(use: AptUse, before: readonly AptUse[], network: 'host' | 'none'): Promise<void> {
+  async begin(
+    use: AptUse,
+    before: readonly AptUse[],
+    network: 'host' | 'none',
+    memory: StepMemory,
+  ): Promise<void> {
     this.#use = use.by;
     this.#binds = [];
+    this.#memory = memory;
+    this.#recent = null;
     if (use.by !== 'installs') this.#freshFor = null;
     if (use.by === 'nobody') return;
     const apt = await lookForApt(this.#view, this.#ground);
@@ -94,9 +115,11 @@ export class StagePackages implements PackageCache {
   }
 
   /** After a step, whether or not it succeeded: what it fetched is there for all. */
-  async end(): Promise<void> {
+  async end({ hasFailed }: { hasFailed: boolean }): Promise<void> {
     const { sandbox } = this.#ground;
     if (this.#binds.length === 0) return;
+    // Perhaps it asked for what is no longer there.
+    if (hasFailed && this.#recent !== null) await this.#store.forgetRecent(this.#recent, sandbox);
     await this.#attempt('the packages that were fetched are not kept for other builds', () =>
       this.#store.keepArchives(this.#view, sandbox),
     );
@@ -107,16 +130,24 @@ export class StagePackages implements PackageCache {
     await this.#ground.sandbox.runTool('rm', ['-rf', '--', this.#view.root]);
   }
 
-  async beginInstall(env: Readonly<Record<string, string>>, update: () => Promise<void>): Promise<void> {
+  async beginInstall(env: Env, update: () => Promise<void>): Promise<void> {
     const apt = this.#apt;
     if (this.#use !== 'installs' || apt === null)
       throw new Error('packages are installed in steps that say so');
     const wanted = JSON.stringify([apt.key, env]);
     if (this.#freshFor === wanted) return;
-    const stored = await this.#takeLists(apt, env, []);
-    if (stored !== 'fresh') await update();
+    await this.#haveLists(apt, { env, options: [], update: () => update().then(() => true) });
     this.#freshFor = wanted;
-    await this.#share(apt, stored === 'refused');
+  }
+
+  async renew(update: () => Promise<void>): Promise<boolean> {
+    const { sandbox, log } = this.#ground;
+    if (this.#recent === null) return false;
+    log.write('package lists: they may be too old, and are fetched again');
+    await this.#store.forgetRecent(this.#recent, sandbox);
+    this.#recent = null;
+    await update();
+    return true;
   }
 
   /** Gives a command of the user's the lists that it may count on, and goes on without them where there are none. */
@@ -130,40 +161,64 @@ export class StagePackages implements PackageCache {
       `Acquire::https::Timeout=${PATIENCE_S}`,
     ];
     const options = [...['-o', 'Acquire::Retries=0'], ...patience];
-    const stored = await this.#takeLists(apt, {}, options);
-    if (stored !== 'fresh' && !(await this.#update({}, options))) {
-      this.#ground.log.write('package lists: none could be fetched before the step');
-      await this.#emptyLists();
+    const update = (): Promise<boolean> => this.#update({}, options);
+    if (await this.#haveLists(apt, { env: {}, options, update })) {
+      this.#wereListed = true;
       return;
     }
-    this.#wereListed = true;
-    await this.#share(apt, stored === 'refused');
+    this.#ground.log.write('package lists: none could be fetched before the step');
+    await this.#emptyLists();
+  }
+
+  /** Fills the view with lists that are the newest, or are as good as that, and with the package files that they name. */
+  async #haveLists(
+    apt: GuestApt,
+    { env, options, update }: { env: Env; options: readonly string[]; update: () => Promise<boolean> },
+  ): Promise<boolean> {
+    const { sandbox, log } = this.#ground;
+    const { state, isAnew } = this.#memory;
+    const key = { sources: apt.key, state: state === null ? null : digestOf([state, env]) };
+    if (!isAnew && !apt.isListed && (await this.#store.takeRecent(key, this.#view, sandbox))) {
+      log.write('package lists: asked for by an earlier build within the last hour');
+      this.#recent = key;
+    } else {
+      const { taken, isRefused } = await this.#takeLists(apt, env, options);
+      if (taken === null && !(await update())) return false;
+      await this.#attempt('the package lists are not kept for other builds', () =>
+        this.#store.keepLists(key, { taken, isForced: isRefused }, this.#view, sandbox),
+      );
+    }
+    await this.#takeArchives();
+    return true;
   }
 
   /**
    * Takes stored lists, which any guest may have left. They are used after the guest's own apt has asked the repositories
    * whether they are the newest, and checked their signatures; and each index is the one that was signed.
+   * @returns the set that was taken
    */
   async #takeLists(
     apt: GuestApt,
-    env: Readonly<Record<string, string>>,
+    env: Env,
     options: readonly string[],
-  ): Promise<'none' | 'fresh' | 'refused'> {
+  ): Promise<{ taken: string | null; isRefused: boolean }> {
     const { sandbox, log } = this.#ground;
-    if (apt.isListed || !(await this.#store.takeLists(apt.key, this.#view, sandbox))) return 'none';
+    const key = { sources: apt.key, state: null };
+    const taken = apt.isListed ? null : await this.#store.takeLists(key, this.#view, sandbox);
+    if (taken === null) return { taken, isRefused: false };
     // What belongs to no source of the guest has been checked by nobody, and must go.
     if (await this.#update(env, [...options, '-o', 'APT::Get::List-Cleanup=true'])) {
       const forged = await findForgedIndex(this.#binds, this.#ground);
-      if (forged === null) return 'fresh';
+      if (forged === null) return { taken, isRefused: false };
       log.write(oneLine(`package lists: ${forged} is not what its repository signed`));
     }
     log.write('package lists: those of earlier builds are not used');
     await this.#emptyLists();
-    return 'refused';
+    return { taken: null, isRefused: true };
   }
 
   /** Asks the repositories; false where anything is wrong. */
-  async #update(env: Readonly<Record<string, string>>, options: readonly string[]): Promise<boolean> {
+  async #update(env: Env, options: readonly string[]): Promise<boolean> {
     const { sandbox, log } = this.#ground;
     let isSound = true;
     log.write('package lists: apt-get update');
@@ -179,17 +234,13 @@ export class StagePackages implements PackageCache {
     return exitCode === 0 && isSound;
   }
 
-  /** Lists that are the newest are there for all, and the package files of all that they name for this guest. */
-  async #share(apt: GuestApt, isForced: boolean): Promise<void> {
-    const { sandbox } = this.#ground;
-    await this.#attempt('the package lists are not kept for other builds', () =>
-      this.#store.keepLists(apt.key, { isForced }, this.#view, sandbox),
-    );
+  /** Takes the package files of other builds that the lists name for this guest. */
+  async #takeArchives(): Promise<void> {
     const stored = this.#store.archives();
     if (stored.length === 0) return;
     const listed = await listedArchives(stored, this.#binds, this.#ground);
     await this.#attempt('the packages that other builds fetched are not all used', () =>
-      this.#store.takeArchives(listed, this.#view, sandbox),
+      this.#store.takeArchives(listed, this.#view, this.#ground.sandbox),
     );
   }
 

@@ -24,8 +24,10 @@ const SCRIPT_IN_GUEST = '/run/banger/script';
 export interface PackageCache {
   /** Empty where the guest has no apt. */
   binds: readonly GuestBind[];
-  /** Has lists that are as new as can be when an installation begins, and the package files that others fetched. */
+  /** Has lists that are as good as new when an installation begins, and the package files that others fetched. */
   beginInstall(env: Readonly<Record<string, string>>, update: () => Promise<void>): Promise<void>;
+  /** Has lists that are new. False when those of the step's beginning are. */
+  renew(update: () => Promise<void>): Promise<boolean>;
 }
 
 export interface Provisioning {
@@ -63,9 +65,17 @@ export async function carryOutStep(
     run({ ...command, binds, processors: 'one' });
   switch (step.kind) {
     case 'packages':
-    case 'docker':
-      await packageCache.beginInstall(env, () => runApt(UPDATE_COMMAND));
-      return runApt(step.kind === 'docker' ? DOCKER_COMMAND : installCommand(step.names));
+    case 'docker': {
+      const update = (): Promise<void> => runApt(UPDATE_COMMAND);
+      const install = step.kind === 'docker' ? DOCKER_COMMAND : installCommand(step.names);
+      await packageCache.beginInstall(env, update);
+      try {
+        return await runApt(install);
+      } catch (error) {
+        if (!isOutdated(error) || !(await packageCache.renew(update))) throw error;
+        return runApt(install);
+      }
+    }
     case 'run':
       return run({ argv: ['/bin/sh', '-c', step.command], binds });
     case 'script': {
@@ -75,6 +85,16 @@ export async function carryOutStep(
     case 'copy':
       return run(guestCopyCommand(busybox, step.source, step.target, basename(step.source)));
   }
+}
+
+/** What apt-get says (2.6.1) of a package that its lists do not have, or its repository has no longer; nothing is unpacked then. */
+const OUTDATED =
+  /^E: (?:Failed to fetch|Unable to fetch|Unable to locate|(?:Version|Release) .* was not found|.* has no installation)/u;
+
+function isOutdated(error: unknown): boolean {
+  if (!(error instanceof BangerError) || error.code !== 'step_failed') return false;
+  const { output } = error.details;
+  return Array.isArray(output) && output.some((line) => OUTDATED.test(String(line)));
 }
 
 /** Runs one command of a step and turns a non-zero status into the error of the build. */

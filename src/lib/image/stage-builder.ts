@@ -11,7 +11,7 @@ import { isThere } from '../system/filesystem.ts';
 import { openSandbox, type Sandbox } from '../system/sandbox.ts';
 import type { ImageCopy } from '../system/sandbox-copy.ts';
 import { describeClone } from './artifacts.ts';
-import type { CachedFacts, KeyedStage, KeyedStep } from './build-program.ts';
+import { type CachedFacts, type KeyedStage, type KeyedStep, lastKey } from './build-program.ts';
 import type { CachedStep, Start } from './kept-steps.ts';
 import { StagePackages } from './package-cache.ts';
 import { makeSound, tellRootfsRepair } from './sound-copy.ts';
@@ -248,23 +248,31 @@ export class StageBuilder {
   }
 
   async #carryOut(
-    { steps }: KeyedStage,
+    stage: KeyedStage,
     step: KeyedStep,
     packageCache: StagePackages,
     { sandbox, signal }: { sandbox: Sandbox; signal: AbortSignal },
   ): Promise<CachedFacts | undefined> {
-    const { log, show, note, busybox, network, stageDir, kernelVersion } = this.#options;
-    const before = steps.slice(0, steps.indexOf(step)).map(({ apt }) => apt);
-    await packageCache.begin(step.apt, before, network);
+    const { log, show, note, busybox, network, stageDir, kernelVersion, anew } = this.#options;
+    const before = stage.steps.slice(0, stage.steps.indexOf(step));
+    await packageCache.begin(
+      step.apt,
+      before.map(({ apt }) => apt),
+      network,
+      { state: lastKey({ ...stage, steps: before }), isAnew: anew.has(step) },
+    );
+    let hasFailed = true;
     try {
-      return await step.carryOut({
+      const facts = await step.carryOut({
         ...{ sandbox, log, show, note, signal, busybox, packageCache, kernelVersion },
         scratchDir: stageDir,
         rootfsOf: (origin) => this.rootfsOf(origin),
       });
+      hasFailed = false;
+      return facts;
     } finally {
       // Also what a step fetched before it failed: whoever tries again need not wait for it.
-      if (!signal.aborted) await packageCache.end();
+      if (!signal.aborted) await packageCache.end({ hasFailed });
     }
   }
 

@@ -31,7 +31,7 @@ async function carryOut(text: string, interfere: (directory: string, abort: Abor
       sandbox,
       log: new BuildLog(join(directory, 'log')),
       show: () => {},
-      packageCache: { binds: [], beginInstall: async () => {} },
+      packageCache: { binds: [], beginInstall: async () => {}, renew: async () => false },
       busybox: await findStaticBusybox(),
       context: openContext({
         directory: join(directory, 'context'),

@@ -76,7 +76,7 @@ async function surroundings() {
     sandbox,
     log,
     show: (line: string) => say({ line }),
-    packageCache: { binds: [], beginInstall: async () => {} },
+    packageCache: { binds: [], beginInstall: async () => {}, renew: async () => false },
     busybox: await findStaticBusybox(),
     context:
       world.context === null
