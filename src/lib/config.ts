@@ -16,6 +16,8 @@ export interface Config {
   trashDays: number;
   /** How much steps of builds that are kept may take on the disk, in bytes; 0: none are kept. */
   cacheLimit: number;
+  /** Where extents cannot be shared: whether every step is kept, or only after what took longer than the copy. */
+  cacheCopies: CacheCopies;
   /** Private half of the key pair that is seeded into images; made on first use. */
   sshKeyPath: string;
 }
@@ -23,9 +25,15 @@ export interface Config {
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const PATHS = ['state_dir', 'cache_dir', 'ssh_key_path'] as const;
-const KEYS = [...PATHS, 'trash_days', 'cache_limit'] as const;
+const KEYS = [...PATHS, 'trash_days', 'cache_limit', 'cache_copies'] as const;
+const CACHE_COPIES = ['every', 'worthwhile'] as const;
+export type CacheCopies = (typeof CACHE_COPIES)[number];
 type PathKey = (typeof PATHS)[number];
-type ConfigFile = Partial<Record<PathKey, string>> & { trash_days?: number; cache_limit?: number };
+type ConfigFile = Partial<Record<PathKey, string>> & {
+  trash_days?: number;
+  cache_limit?: number;
+  cache_copies?: CacheCopies;
+};
 
 const TRASH_DAYS = 7;
 const CACHE_LIMIT = 20 * 2 ** 30;
@@ -48,7 +56,7 @@ function expandHome(path: string, env: Environment): string {
 }
 
 async function readConfigFile(path: string, mustExist: boolean): Promise<ConfigFile> {
-  const fault = (message: string, mend: string) =>
+  const fault: Fault = (message, mend) =>
     new PreflightError('configuration', [{ message: `${oneLine(path)}: ${message}`, mend }]);
   let text: string;
   try {
@@ -80,23 +88,34 @@ async function readConfigFile(path: string, mustExist: boolean): Promise<ConfigF
       const guess = nearestTo(key, KEYS).map((name) => `did you mean '${name}'? `);
       throw fault(`unknown key '${oneLine(key)}'`, `${guess.join('')}known keys: ${KEYS.join(', ')}`);
     }
-    if (known === 'trash_days') {
+    Object.assign(result, readSetting(known, value, fault));
+  }
+  return result;
+}
+
+type Fault = (message: string, mend: string) => PreflightError;
+
+function readSetting(key: (typeof KEYS)[number], value: unknown, fault: Fault): ConfigFile {
+  switch (key) {
+    case 'trash_days':
       if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > LARGEST) {
         throw fault(`'${key}' must be a whole number from 0 to ${LARGEST}`, `write ${key} = ${TRASH_DAYS}`);
       }
-      result[known] = value;
-      continue;
+      return { [key]: value };
+    case 'cache_limit':
+      return { [key]: readCacheLimit(value, (message) => fault(message, `write ${key} = "20G", or 0`)) };
+    case 'cache_copies': {
+      const choice = CACHE_COPIES.find((candidate) => candidate === value);
+      if (choice !== undefined) return { [key]: choice };
+      const all = CACHE_COPIES.map((one) => `"${one}"`).join(' or ');
+      throw fault(`'${key}' must be ${all}`, `write ${key} = "${CACHE_COPIES[0]}"`);
     }
-    if (known === 'cache_limit') {
-      result[known] = readCacheLimit(value, (message) => fault(message, 'write cache_limit = "20G", or 0'));
-      continue;
-    }
-    if (typeof value !== 'string' || value === '' || value.includes('\0')) {
-      throw fault(`'${key}' must be a non-empty string`, `write ${key} = "/a/path"`);
-    }
-    result[known] = value;
+    default:
+      if (typeof value !== 'string' || value === '' || value.includes('\0')) {
+        throw fault(`'${key}' must be a non-empty string`, `write ${key} = "/a/path"`);
+      }
+      return { [key]: value };
   }
-  return result;
 }
 
 function readCacheLimit(value: unknown, fault: (message: string) => PreflightError): number {
@@ -141,6 +160,7 @@ export async function loadConfig(
       join(xdgDir(env, 'XDG_CACHE_HOME', '.cache'), 'banger'),
     trashDays: file.trash_days ?? TRASH_DAYS,
     cacheLimit: file.cache_limit ?? CACHE_LIMIT,
+    cacheCopies: file.cache_copies ?? 'every',
     sshKeyPath:
       fromFile('ssh_key_path') ?? join(xdgDir(env, 'XDG_CONFIG_HOME', '.config'), 'banger', 'id_ed25519'),
   };

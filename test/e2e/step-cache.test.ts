@@ -2,10 +2,11 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, inject } from 'vitest';
+import { canReflink } from '../../src/lib/system/filesystem.ts';
 import { run } from '../../src/lib/system/process.ts';
 import { type BuiltImage, buildArguments, makeBase, until, untilPrinted } from '../support/builds.ts';
 import { type CliOptions, type Home, testAccounts } from '../support/cli.ts';
-import { holdTool } from '../support/fake-tool.ts';
+import { holdTool, replaceTool, withTools } from '../support/fake-tool.ts';
 import { test } from '../support/fixtures.ts';
 import { sql } from '../support/registry.ts';
 import { inspectKernel } from '../support/verifier-kernel.ts';
@@ -73,18 +74,18 @@ describe.each(testAccounts())('as $label', (account) => {
   }) => {
     const home = await makeHome(account);
     await makeBase(home);
-    const first = ['--run', 'sleep 1; cat /proc/sys/kernel/random/uuid >/one'];
+    const first = ['--run', 'cat /proc/sys/kernel/random/uuid >/one'];
     expect(await build(home, 'a', [...first, '--run', 'cat /proc/sys/kernel/random/uuid >/two'])).toEqual([
-      'run sleep 1; cat /proc/sys/kernel/random/uuid >/one: a step before it ran',
+      'run cat /proc/sys/kernel/random/uuid >/one: a step before it ran',
       'run cat /proc/sys/kernel/random/uuid >/two: a step before it ran',
     ]);
     expect(await build(home, 'b', [...first, '--run', 'cat /proc/sys/kernel/random/uuid >/two'])).toEqual([
-      'run sleep 1; cat /proc/sys/kernel/random/uuid >/one: kept',
+      'run cat /proc/sys/kernel/random/uuid >/one: kept',
       'run cat /proc/sys/kernel/random/uuid >/two: kept',
     ]);
     expect(await cat(home, 'b', '/two')).toBe(await cat(home, 'a', '/two'));
     expect(await build(home, 'c', [...first, '--run', 'cat /proc/sys/kernel/random/uuid >/three'])).toEqual([
-      'run sleep 1; cat /proc/sys/kernel/random/uuid >/one: kept',
+      'run cat /proc/sys/kernel/random/uuid >/one: kept',
       expect.stringMatching(/^run cat \/proc\/sys\/kernel\/random\/uuid >\/three: /u),
     ]);
     expect(await cat(home, 'c', '/one')).toBe(await cat(home, 'a', '/one'));
@@ -156,7 +157,7 @@ describe.each(testAccounts())('as $label', (account) => {
     const flag = await home.write('flag', 'bad');
     const steps = [
       '--run',
-      'sleep 1; cat /proc/sys/kernel/random/uuid >/one',
+      'cat /proc/sys/kernel/random/uuid >/one',
       '--copy',
       `${flag}:/flag`,
       '--run',
@@ -168,24 +169,20 @@ describe.each(testAccounts())('as $label', (account) => {
     expect([status, document.error.exit_code]).toEqual([8, 8]);
     await home.verify();
     await writeFile(flag, 'good');
-    expect((await build(home, 'a', steps))[0]).toBe(
-      'run sleep 1; cat /proc/sys/kernel/random/uuid >/one: kept',
-    );
+    expect((await build(home, 'a', steps))[0]).toBe('run cat /proc/sys/kernel/random/uuid >/one: kept');
   });
 
   test('a step that somebody wrote to is not used, and check tells', async ({ makeHome }) => {
     const home = await makeHome(account);
     await makeBase(home);
-    const steps = ['--run', 'sleep 1; cat /proc/sys/kernel/random/uuid >/one'];
+    const steps = ['--run', 'cat /proc/sys/kernel/random/uuid >/one'];
     await build(home, 'a', steps);
     const { steps: all } = await cacheOf(home);
     for (const { id } of all) await utimes(join(home.stateDir, 'steps', id, 'rootfs.ext4'), 1, 1);
     const { status, stdout } = await home.run(['check']);
     expect(status).toBe(11);
     expect(stdout).toContain('is of no use: its files were written to');
-    expect(await build(home, 'b', steps)).not.toContain(
-      'run sleep 1; cat /proc/sys/kernel/random/uuid >/one: kept',
-    );
+    expect(await build(home, 'b', steps)).not.toContain('run cat /proc/sys/kernel/random/uuid >/one: kept');
     await home.ok(['check', '--repair']);
     await home.ok(['check', '--deep']);
     expect(existsSync(join(home.stateDir, 'steps', all[0]?.id ?? ''))).toBe(false);
@@ -202,7 +199,7 @@ describe('the cache', () => {
     expect(await cacheOf(home)).toMatchObject({ steps: [], total_bytes: 0 });
     expect(await home.ok(['cache', 'prune'])).toBe('nothing to remove; 0 B are kept\n');
     await makeBase(home);
-    await build(home, 'a', ['--run', 'sleep 1; true', '--env', 'A=b', '--run', 'true']);
+    await build(home, 'a', ['--run', 'id', '--env', 'A=b', '--run', 'true']);
     const { steps, total_bytes } = await cacheOf(home);
     expect(steps.map(({ kind }) => kind)).toContain('result');
     const [{ id = '' } = {}] = steps;
@@ -226,12 +223,7 @@ describe('the cache', () => {
     await makeBase(home);
     await home.write('.config/banger/config.toml', 'cache_limit = "24M"\n');
     for (const name of ['a', 'b', 'c', 'd']) {
-      await build(home, name, [
-        '--run',
-        `sleep 0.3; head -c 6000000 /dev/urandom >/${name}`,
-        '--run',
-        'true',
-      ]);
+      await build(home, name, ['--run', `head -c 6000000 /dev/urandom >/${name}`, '--run', 'true']);
       const { total_bytes, limit_bytes } = await cacheOf(home);
       expect(limit_bytes).toBe(24 * 2 ** 20);
       expect(total_bytes).toBeLessThanOrEqual(limit_bytes);
@@ -245,6 +237,24 @@ describe('the cache', () => {
     const before = (await cacheOf(home)).steps.length;
     await build(home, 'e', ['--run', 'true']);
     expect((await cacheOf(home)).steps.length).toBe(before);
+  });
+
+  test('keeps only what took longer than a copy, where that is wanted', async ({ makeHome }) => {
+    const home = await makeHome(account);
+    await makeBase(home);
+    await replaceTool(home, 'cp', 'sleep 1.5; exec $REAL "$@"');
+    const steps = ['--run', 'echo at once', '--run', 'sleep 5', '--run', 'echo last'];
+    const options = { env: withTools(home) };
+    await home.write('.config/banger/config.toml', 'cache_copies = "worthwhile"\n');
+    await build(home, 'a', steps, options);
+    const titles = (await cacheOf(home)).steps
+      .filter(({ kind }) => kind === 'step')
+      .map(({ title }) => title);
+    // Where extents are shared, nothing is copied.
+    const cheap = (await canReflink(home.directory)) ? ['run echo last', 'run echo at once'] : [];
+    expect(titles.filter((title) => title.startsWith('run')).sort()).toEqual(
+      ['run sleep 5', ...cheap].sort(),
+    );
   });
 
   test('may drop its names of a base while that is being copied', async ({ makeHome }) => {
@@ -269,8 +279,7 @@ describe('the cache', () => {
         const name = `killed-${index}-${where.replace('_', '-')}`;
         const inject = `inject=rename:${where}=3600000000:when=${when}`;
         const under = ['strace', ...['-o', '/dev/null'], ...['-e', 'trace=rename'], ...['-e', inject]];
-        // Longer than a copy takes on a busy machine: a shorter one is not worth keeping.
-        const step = `sleep 3; echo ${name} >/name`;
+        const step = `echo ${name} >/name`;
         const running = home.start(buildArguments(name, '--run', step, '--run', 'true'), { under });
         await until('a step on its way', () => coming(home).length > 0);
         process.kill(-running.pid, 'SIGKILL');

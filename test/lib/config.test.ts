@@ -38,6 +38,7 @@ describe('without a config file', () => {
       cacheDir: join(home, '.cache/banger'),
       trashDays: 7,
       cacheLimit: 20 * 2 ** 30,
+      cacheCopies: 'every',
       sshKeyPath: join(home, '.config/banger/id_ed25519'),
     });
   });
@@ -50,6 +51,7 @@ describe('without a config file', () => {
       cacheDir: '/c/banger',
       trashDays: 7,
       cacheLimit: 20 * 2 ** 30,
+      cacheCopies: 'every',
       sshKeyPath: '/e/banger/id_ed25519',
     });
   });
@@ -123,6 +125,13 @@ describe('precedence', () => {
 });
 
 describe('a config file that cannot be used is refused', () => {
+  test.each(['"some"', '0', 'true'])('cache_copies = %s, and says what there is', async (value) => {
+    await write(`cache_copies = ${value}`);
+    const error = await refusal();
+    expect(error.message).toContain('\'cache_copies\' must be "every" or "worthwhile"');
+    expect(error.hints.join()).toContain('cache_copies = "every"');
+  });
+
   test('unknown keys, with a guess', async () => {
     const path = await write('state_dri = "/x"');
     const error = await refusal();

@@ -74,7 +74,7 @@ async function examineReflink(directory: string): Promise<Finding> {
     ? ok(name, `copies share their blocks (${type})`)
     : warn(
         name,
-        `copies are made in full (${type}), each image and each kept step of a build with its whole size; on XFS or btrfs they would share their blocks`,
+        `copies are made in full (${type}), each image and each kept step of a build with its whole size; on XFS or btrfs they would share their blocks, and cache_copies = "worthwhile" in the configuration keeps fewer steps`,
       );
 }
 

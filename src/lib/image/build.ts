@@ -113,7 +113,11 @@ class Build {
     this.#log = new BuildLog(places.logPath, options.logFile);
     const { signal } = operation;
     const tell = (message: string): void => workspace.notify(message);
-    this.#cache = new StepCache({ store, layout, run, limitBytes: config.cacheLimit, signal, tell });
+    this.#cache = new StepCache({
+      ...{ store, layout, run, signal, tell },
+      limitBytes: config.cacheLimit,
+      copies: config.cacheCopies,
+    });
   }
 
   async carryOut(): Promise<Built> {

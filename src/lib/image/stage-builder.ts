@@ -280,10 +280,11 @@ export class StageBuilder {
     this.#copyMs = method === 'copy' ? performance.now() - startedAt : null;
   }
 
-  /** Where a state has to be copied in full, only after what took longer; the target's last one is part of the result. */
+  /** Where a state has to be copied in full, the target's last one is part of the result already. */
   #isWorthKeeping(unkeptMs: number, isFinished: boolean): boolean {
-    if (this.#options.cache.limitBytes === 0) return false;
-    return this.#copyMs === null || (!isFinished && unkeptMs >= this.#copyMs);
+    const { limitBytes, copies } = this.#options.cache;
+    if (limitBytes === 0) return false;
+    return this.#copyMs === null || (!isFinished && (copies === 'every' || unkeptMs >= this.#copyMs));
   }
 
   /** Copies the state after a step, and has it kept beside the next step. False when it could not be copied. */

@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { removeCachedSteps, stepPlace } from '../cached-steps.ts';
+import type { CacheCopies } from '../config.ts';
 import { messageOf } from '../errors.ts';
 import { newId } from '../id.ts';
 import { ARTIFACT_FILES } from '../layout.ts';
@@ -30,6 +31,7 @@ export interface CacheGround extends KeptGround {
   run: Run;
   /** How much the cache may take on the disk, in bytes. */
   limitBytes: number;
+  copies: CacheCopies;
   signal: AbortSignal;
   /** Something that went wrong and is left to the next command. */
   tell(message: string): void;
@@ -65,6 +67,11 @@ export class StepCache extends KeptSteps {
   /** 0: nothing is kept. */
   get limitBytes(): number {
     return this.#ground.limitBytes;
+  }
+
+  /** What is kept where extents cannot be shared. */
+  get copies(): CacheCopies {
+    return this.#ground.copies;
   }
 
   /**

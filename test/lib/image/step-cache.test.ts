@@ -14,7 +14,7 @@ const MIB = 2 ** 20;
 
 function cacheOf(workspace: Workspace, limitBytes = 100 * MIB): StepCache {
   const { store, layout, run, signal } = workspace;
-  return new StepCache({ store, layout, run, limitBytes, signal, tell: () => {} });
+  return new StepCache({ store, layout, run, limitBytes, copies: 'every', signal, tell: () => {} });
 }
 
 let count = 0;
