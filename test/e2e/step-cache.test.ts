@@ -151,6 +151,37 @@ describe.each(testAccounts())('as $label', (account) => {
     expect(await cat(home, 'd', '/two')).toBe(await cat(home, 'c', '/two'));
   });
 
+  test('what was made from what is done anew is done again, if the build failed in between', async ({
+    makeHome,
+  }) => {
+    const home = await makeHome(account);
+    await makeBase(home);
+    const flag = await home.write('context/flag', 'good');
+    const recipe = await home.write(
+      'context/Containerfile',
+      `FROM base AS first
+RUN cat /proc/sys/kernel/random/uuid >/one # apt-get
+RUN --mount=type=secret,id=flag grep good /run/secrets/flag
+RUN cp /one /two
+FROM base
+COPY --from=first /two /three
+RUN cp /three /four
+`,
+    );
+    const steps = ['--file', recipe, '--preset', 'none', '--secret', `id=flag,src=${flag}`];
+    const args = (name: string): string[] => ['image', 'build', name, '--json', ...steps];
+    await home.ok(args('a'));
+    await writeFile(flag, 'bad');
+    expect((await home.run([...args('b'), '--refresh'])).status).toBe(8);
+    await writeFile(flag, 'good');
+    await home.ok(args('b'));
+    const [one, two] = [await cat(home, 'a', '/four'), await cat(home, 'b', '/four')];
+    expect([one, two]).toEqual([expect.stringMatching(/-/u), expect.stringMatching(/-/u)]);
+    expect(two).not.toBe(one);
+    await home.ok(['check', '--deep']);
+    await home.verify();
+  });
+
   test('a build that failed is taken up at the step that failed', async ({ makeHome }) => {
     const home = await makeHome(account);
     await makeBase(home);

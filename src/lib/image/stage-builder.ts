@@ -117,6 +117,7 @@ export class StageBuilder {
       open.facts = { ...open.facts, ...(await this.#carryOutOrLook(stage, step, packages, ground)) };
       const durationMs = performance.now() - startedAt;
       this.#tell(stage, step, { cached: false, reason, durationMs });
+      if (step.key !== null && this.#options.anew.has(step)) await cache.supersede(step.key);
       reason = 'a step before it ran';
       unkeptMs += durationMs;
       const isFinished = stage === this.#options.stages.at(-1) && index === stage.steps.length - 1;

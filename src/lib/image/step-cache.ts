@@ -24,7 +24,7 @@ import { makePrivateDirectory } from '../system/private-directory.ts';
 import type { CachedFacts } from './build-program.ts';
 import { type CachedStep, cachedStep, type KeptGround, KeptSteps } from './kept-steps.ts';
 import type { StepInput } from './step-key.ts';
-import { choosePruned } from './step-pruning.ts';
+import { choosePruned, madeFrom } from './step-pruning.ts';
 import { stampOf } from './step-stamp.ts';
 
 export interface CacheGround extends KeptGround {
@@ -137,6 +137,20 @@ export class StepCache extends KeptSteps {
     }
     await this.#remove(pruned);
     return cachedStep(layout, row);
+  }
+
+  /** Forgets what is kept of a step that was done anew, and all that was made from it, but for what somebody is using. */
+  async supersede(key: string): Promise<void> {
+    const { store, layout, run } = this.#ground;
+    const ids = store.write(() => {
+      const inUse = cachedStepsInUse(store, layout.liveDir);
+      const gone = madeFrom(everyCachedStep(store), key)
+        .filter(({ id, state }) => state === 'kept' && !inUse.has(id))
+        .map(({ id }) => id);
+      for (const id of gone) settleCachedStep(store, id, 'going', run.row.id);
+      return gone;
+    });
+    await this.#remove(ids);
   }
 
   /** What cannot be removed now is marked for whoever takes the lock after this run. */

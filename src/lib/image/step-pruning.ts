@@ -59,3 +59,22 @@ function oldestLeaf(steps: readonly SizedStep[], spared: ReadonlySet<string>): S
     .sort((one, other) => (one.used_at < other.used_at ? -1 : 1));
   return oldest;
 }
+
+export type ChainedStep = Pick<CachedStepRow, 'id' | 'key' | 'before_key' | 'inputs'>;
+
+/** What is kept under a key, and all that was made from it, be it as the next step or by what was copied from it. */
+export function madeFrom<Step extends ChainedStep>(steps: readonly Step[], key: string): Step[] {
+  const found = new Set(steps.filter((step) => step.key === key));
+  const keys = new Set([key]);
+  for (let before = -1; before < keys.size; ) {
+    before = keys.size;
+    for (const step of steps) {
+      // Keys are too long to be part of anything else.
+      const isFrom = [...keys].some((one) => step.before_key === one || step.inputs.includes(one));
+      if (!isFrom) continue;
+      found.add(step);
+      keys.add(step.key);
+    }
+  }
+  return [...found];
+}

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { choosePruned, type SizedStep, totalBytes } from '../../../src/lib/image/step-pruning.ts';
+import { choosePruned, madeFrom, type SizedStep, totalBytes } from '../../../src/lib/image/step-pruning.ts';
 
 const NOBODY: ReadonlySet<string> = new Set();
 
@@ -51,5 +51,31 @@ describe('what goes', () => {
     const steps = [step('old', null, 1), step('new', null, 3)];
     const unusedSince = new Date(Date.UTC(2026, 0, 2)).toISOString();
     expect(choosePruned(steps, { limitBytes: 0, unusedSince, spared: NOBODY }).ids).toEqual(['old']);
+  });
+});
+
+describe('what was made from a state', () => {
+  const digests = Object.fromEntries(
+    ['a', 'b', 'c', 'd', 'other'].map((id) => [id, id.repeat(64).slice(0, 64)]),
+  );
+  const chained = (id: string, before: string | null, read: string[] = []) => ({
+    ...{ id, key: digests[id] ?? '', before_key: before && (digests[before] ?? '') },
+    inputs: JSON.stringify(read.map((name) => ({ name: `stage ${name}`, digest: digests[name] }))),
+  });
+  // In no order, as a registry has them.
+  const steps = [
+    chained('d', 'other', ['c']),
+    chained('other', null),
+    chained('c', 'b'),
+    chained('b', 'a'),
+    chained('a', null),
+  ];
+
+  test('are the steps after it, and those that read from them', () => {
+    const from = (id: string): string[] => madeFrom(steps, digests[id] ?? '').map((step) => step.id);
+    expect(from('a').sort()).toEqual(['a', 'b', 'c', 'd']);
+    expect(from('c').sort()).toEqual(['c', 'd']);
+    expect(from('other').sort()).toEqual(['d', 'other']);
+    expect(madeFrom(steps, 'none')).toEqual([]);
   });
 });
