@@ -10,7 +10,7 @@ import { holdTool, replaceTool, withTools } from '../support/fake-tool.ts';
 import { test } from '../support/fixtures.ts';
 import { sql } from '../support/registry.ts';
 import { inspectKernel } from '../support/verifier-kernel.ts';
-import { mountXfs } from '../support/xfs.ts';
+import { mountExt4, mountXfs } from '../support/xfs.ts';
 
 interface Step {
   stage: string;
@@ -332,6 +332,29 @@ describe('the cache', () => {
   function coming(home: Home): unknown[] {
     return sql(home, "SELECT id FROM cached_steps WHERE state <> 'kept'");
   }
+
+  test.runIf(inject('testRun').root)(
+    'leaves room for the build, where copies are made in full',
+    async ({ makeHome }) => {
+      const home = await makeHome(account);
+      const ext4 = await mountExt4(80, account);
+      const options = { env: { BANGER_STATE_DIR: join(ext4.directory, 'state') } };
+      try {
+        const { rootfs, kernel } = await makeBase(home, { sizeMiB: 64 });
+        await home.ok(['image', 'register', 'base', '--rootfs', rootfs, '--kernel', kernel], options);
+        const fill = ['one', 'two'].flatMap((name) => ['--run', `head -c 14000000 /dev/urandom >/${name}`]);
+        const { status, stderr } = await home.run(buildArguments('a', ...fill, '--run', 'true'), options);
+        const tooLittle = /'run .* >\/two' is not kept: .*(?:are wanted|no space left) on the filesystem at/u;
+        expect([status, stderr]).toEqual([0, expect.stringMatching(tooLittle)]);
+        const titles = (await cacheOf(home, options)).steps.map(({ title }) => title).join();
+        expect(titles).toContain('>/one');
+        expect(titles).not.toContain('>/two');
+        await home.ok(['check', '--deep'], options);
+      } finally {
+        await ext4.remove();
+      }
+    },
+  );
 
   test.runIf(inject('testRun').root)('shares what it can share', async ({ makeHome }) => {
     const home = await makeHome(account);

@@ -32,7 +32,8 @@ import { packagesDigest } from './packages.ts';
 import { repackRootfs, repackWorkSeed } from './reproducible.ts';
 import { tellRootfsRepair } from './sound-copy.ts';
 import { ensureKeyPair, type KeyPair, seedAuthorizedKey } from './ssh-access.ts';
-import { type OpenStage, StageBuilder } from './stage-builder.ts';
+import { StageBuilder } from './stage-builder.ts';
+import type { OpenStage } from './state-keeper.ts';
 import { StepCache } from './step-cache.ts';
 import type { StepOutcome } from './step-outcome.ts';
 import { stepsAnew } from './steps-anew.ts';
@@ -258,7 +259,7 @@ class Build {
     }
     if (this.#open === undefined) throw new Error('the builder comes before the work seed');
     await makeWorkSeed(this.#open.sandbox, workSeed, signal);
-    await this.#builder?.close(this.#open, rootfs);
+    await this.#builder?.close(this.#open);
     this.#kept = this.#open.kept;
     // Beside the seeding of the other disk; its outcome is waited for before anything is published.
     this.#checkedRootfs = this.#finishRootfs(rootfs, signal);

@@ -2,19 +2,18 @@ import { statSync } from 'node:fs';
 import { link, mkdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BuildLog } from '../build-log.ts';
-import { BangerError, messageOf } from '../errors.ts';
-import { ARTIFACT_FILES } from '../layout.ts';
+import { BangerError } from '../errors.ts';
 import type { Origin } from '../recipe/recipe.ts';
 import { type CloneMethod, cloneFile, cloneWritten } from '../system/clone.ts';
 import { growExt4 } from '../system/ext4.ts';
 import { isThere } from '../system/filesystem.ts';
 import { openSandbox, type Sandbox } from '../system/sandbox.ts';
-import type { ImageCopy } from '../system/sandbox-copy.ts';
 import { describeClone } from './artifacts.ts';
 import { type CachedFacts, type KeyedStage, type KeyedStep, lastKey } from './build-program.ts';
-import type { CachedStep, Start } from './kept-steps.ts';
+import type { Start } from './kept-steps.ts';
 import { StagePackages } from './package-cache.ts';
 import { makeSound, tellRootfsRepair } from './sound-copy.ts';
+import { type OpenStage, StateKeeper } from './state-keeper.ts';
 import type { StepCache } from './step-cache.ts';
 import type { StepOutcome } from './step-outcome.ts';
 
@@ -51,27 +50,19 @@ export interface StageBuilderOptions {
   signal: AbortSignal;
 }
 
-/** A stage's root filesystem, mounted, as its last step left it. */
-export interface OpenStage {
-  sandbox: Sandbox;
-  facts: CachedFacts;
-  /** Settles when all that is to be kept is; the last of it. */
-  kept: Promise<CachedStep | null>;
-}
-
 /** Carries out the stages of a build, of each no more than has not been kept of an earlier one. */
 export class StageBuilder {
   readonly #options: StageBuilderOptions;
   readonly #outcomes = new Map<KeyedStep, StepOutcome>();
   readonly #finished = new Map<string, Promise<string>>();
   readonly #sandboxes = new Set<Sandbox>();
-  readonly #keeping = new Set<Promise<unknown>>();
-  /** How long the last full copy took, in milliseconds; null where extents are shared. */
-  #copyMs: number | null = null;
+  readonly #keeper: StateKeeper;
   #count = 0;
 
   constructor(options: StageBuilderOptions) {
     this.#options = options;
+    const { cache, log, note, signal } = options;
+    this.#keeper = new StateKeeper({ cache, log, note, signal, newPath: () => this.#newPath() });
   }
 
   /** What became of each step that was looked at, in their order. */
@@ -82,8 +73,7 @@ export class StageBuilder {
 
   /** Where the target is taken up, without doing anything yet: the image that it begins from, or what is kept. */
   async begin(stage: KeyedStage, rootfs: string): Promise<Start> {
-    const start = this.#find(stage);
-    for (const step of stage.steps.slice(0, start.done)) this.#tellCached(stage, step);
+    const start = this.#claimStart(stage);
     await this.#copyStart(stage, start, rootfs);
     return start;
   }
@@ -103,6 +93,7 @@ export class StageBuilder {
     const sandbox = await openSandbox({ image: rootfs, mountpoint, network, signal, onLine });
     this.#sandboxes.add(sandbox);
     const open: OpenStage = {
+      rootfs,
       sandbox,
       facts: kept?.facts ?? {},
       // What begins from another stage shares extents with that one's last state.
@@ -121,15 +112,15 @@ export class StageBuilder {
       reason = 'a step before it ran';
       unkeptMs += durationMs;
       const isFinished = stage === this.#options.stages.at(-1) && index === stage.steps.length - 1;
-      if (step.key === null || !this.#isWorthKeeping(unkeptMs, isFinished)) continue;
-      if (await this.#keep(stage, { ...step, key: step.key }, open)) unkeptMs = 0;
+      if (step.key === null || !this.#keeper.isWorthKeeping(unkeptMs, isFinished)) continue;
+      if (await this.#keeper.keep({ ...step, key: step.key }, open, this.#baseOf(stage))) unkeptMs = 0;
     }
     await packages.remove();
     return open;
   }
 
   /** Unmounts what `carryOn` left mounted. */
-  async close({ sandbox }: OpenStage, rootfs: string): Promise<void> {
+  async close({ sandbox, rootfs }: OpenStage): Promise<void> {
     await sandbox.close();
     this.#sandboxes.delete(sandbox);
     await rmdir(mountpointOf(rootfs));
@@ -137,14 +128,14 @@ export class StageBuilder {
 
   /** Waits for what is being kept, and removes the disks of other stages: nothing of it is published. */
   async cleanUp(): Promise<void> {
-    await Promise.all(this.#keeping);
+    await this.#keeper.settled();
     await rm(this.#ownDir, { recursive: true, force: true });
   }
 
   /** After an error: ends what is mounted; what is on its way into the cache still gets there. */
   async abandon(): Promise<void> {
     for (const sandbox of this.#sandboxes) await sandbox.abandon();
-    await Promise.all(this.#keeping);
+    await this.#keeper.settled();
   }
 
   /** The root filesystem that a stage ends with, or an image has, for others to read. */
@@ -167,51 +158,51 @@ export class StageBuilder {
     }
     const stage = stages.find(({ index }) => index === origin.index);
     if (stage === undefined) throw new Error(`there is no stage ${origin.index}`);
-    const { done, kept } = this.#find(stage);
-    if (kept !== null && done === stage.steps.length && this.#options.cache.claim(kept)) {
-      for (const step of stage.steps) this.#tellCached(stage, step);
+    const start = this.#claimStart(stage);
+    const { done, kept } = start;
+    if (kept !== null && done === stage.steps.length) {
       // Nobody writes to either; the cache may drop its name.
       await link(kept.rootfs, path);
       return path;
     }
-    const start = await this.begin(stage, path);
+    await this.#copyStart(stage, start, path);
     const open = await this.carryOn(stage, start, path, this.#options.signal);
-    await this.close(open, path);
+    await this.close(open);
     await open.kept;
     return path;
   }
 
-  #find(stage: KeyedStage): Start {
+  #claimStart(stage: KeyedStage): Start {
     const { cache, anew } = this.#options;
-    return cache.startOf(stage, anew);
+    let start = cache.startOf(stage, anew);
+    // Another command may take it away until it is claimed; what was kept before it may still be there.
+    while (start.kept !== null && !cache.claim(start.kept)) start = cache.startOf(stage, anew);
+    for (const step of stage.steps.slice(0, start.done))
+      this.#tell(stage, step, { cached: true, durationMs: 0 });
+    return start;
   }
 
-  async #copyStart(stage: KeyedStage, start: Start, target: string): Promise<void> {
-    const { cache, log, note, signal, baseOf } = this.#options;
-    const { kept, done } = start;
+  async #copyStart(stage: KeyedStage, { kept, done }: Start, target: string): Promise<void> {
+    const { log, note, signal, baseOf } = this.#options;
     if (kept !== null) {
-      if (cache.claim(kept)) {
-        const startedAt = performance.now();
-        this.#tookToCopy(await cloneWritten(kept.rootfs, target, signal), startedAt);
-        log.write(`${stage.title}: ${done} of ${stage.steps.length} steps are kept of an earlier build`);
-        return;
-      }
-      Object.assign(start, { done: 0, kept: null });
-      for (const step of stage.steps.slice(0, done)) this.#outcomes.delete(step);
+      const startedAt = performance.now();
+      this.#keeper.tookToCopy(await cloneWritten(kept.rootfs, target, signal), startedAt);
+      log.write(`${stage.title}: ${done} of ${stage.steps.length} steps are kept of an earlier build`);
+      return;
     }
     let method: CloneMethod;
     if (stage.from.kind === 'stage') {
       const below = await this.rootfsOf(stage.from);
       const startedAt = performance.now();
       method = await cloneWritten(below, target, signal);
-      this.#tookToCopy(method, startedAt);
+      this.#keeper.tookToCopy(method, startedAt);
     } else if (stage.from.kind === 'image') {
       const startedAt = performance.now();
       const { path, wasChecked } = baseOf(stage.from.ref);
       // Where extents are not shared, the cache has second names of managed images' disks.
       method = await cloneFile(path, target, signal, { isLinked: wasChecked });
       // From another filesystem it says nothing of copies that are made here.
-      if (statSync(path).dev === statSync(target).dev) this.#tookToCopy(method, startedAt);
+      if (statSync(path).dev === statSync(target).dev) this.#keeper.tookToCopy(method, startedAt);
     } else {
       await this.#options.makeScratch(target, signal);
       return;
@@ -277,76 +268,6 @@ export class StageBuilder {
     }
   }
 
-  #tookToCopy(method: CloneMethod, startedAt: number): void {
-    this.#copyMs = method === 'copy' ? performance.now() - startedAt : null;
-  }
-
-  /** Where a state has to be copied in full, the target's last one is part of the result already. */
-  #isWorthKeeping(unkeptMs: number, isFinished: boolean): boolean {
-    const { limitBytes, copies } = this.#options.cache;
-    if (limitBytes === 0) return false;
-    return this.#copyMs === null || (!isFinished && (copies === 'every' || unkeptMs >= this.#copyMs));
-  }
-
-  /** Copies the state after a step, and has it kept beside the next step. False when it could not be copied. */
-  async #keep(stage: KeyedStage, step: KeyedStep & { key: string }, open: OpenStage): Promise<boolean> {
-    const { cache, signal } = this.#options;
-    let directory: string | null = null;
-    let copy: ImageCopy;
-    try {
-      directory = await this.#newPath();
-      await mkdir(directory);
-      const startedAt = performance.now();
-      copy = await open.sandbox.copyTo(join(directory, ARTIFACT_FILES.rootfs));
-      this.#tookToCopy(copy.method, startedAt);
-    } catch (error) {
-      signal.throwIfAborted();
-      await this.#giveUp(step, directory, error);
-      return false;
-    }
-    const { facts, kept: before } = open;
-    const keep = async (): Promise<CachedStep | null> => {
-      const parent = await before;
-      try {
-        await copy.finish();
-        const { key, beforeKey, title, inputs } = step;
-        const base = this.#baseOf(stage);
-        const draft = {
-          kind: 'step',
-          key,
-          stateKey: key,
-          beforeKey,
-          parent,
-          title,
-          inputs,
-          facts,
-          directory,
-          base,
-        } as const;
-        const kept = await cache.keep(draft);
-        if (kept === null)
-          this.#say(`the state after '${title}' is not kept: cache_limit leaves no room for it`);
-        return kept ?? parent;
-      } catch (error) {
-        await this.#giveUp(step, directory, error);
-        return parent;
-      }
-    };
-    open.kept = keep();
-    this.#keeping.add(open.kept);
-    return true;
-  }
-
-  async #giveUp({ title }: KeyedStep, directory: string | null, error: unknown): Promise<void> {
-    this.#say(`the state after '${title}' is not kept: ${messageOf(error)}`);
-    if (directory !== null) await rm(directory, { recursive: true, force: true });
-  }
-
-  #say(message: string): void {
-    this.#options.log.write(message);
-    this.#options.note(message);
-  }
-
   /** What a stage's first state was made from. */
   #baseOf({ from }: KeyedStage): string | null {
     const { stages, baseOf } = this.#options;
@@ -357,10 +278,6 @@ export class StageBuilder {
 
   #tell(stage: KeyedStage, step: KeyedStep, rest: Omit<StepOutcome, 'stage' | 'title'>): void {
     this.#outcomes.set(step, { stage: stage.name ?? String(stage.index), title: step.title, ...rest });
-  }
-
-  #tellCached(stage: KeyedStage, step: KeyedStep): void {
-    this.#tell(stage, step, { cached: true, durationMs: 0 });
   }
 
   async #newPath(): Promise<string> {
