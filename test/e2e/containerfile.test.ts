@@ -3,6 +3,7 @@ import { mkdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { run } from '../../src/lib/system/process.ts';
+import { CAPABILITY, inHex, readAttributes, setAttributes } from '../support/attributes.ts';
 import { type BuiltImage, type Failure, makeBase } from '../support/builds.ts';
 import { type CliOptions, type Home, testAccounts } from '../support/cli.ts';
 import { test } from '../support/fixtures.ts';
@@ -122,6 +123,30 @@ CMD ["/bin/sh"]
     expect(await debugfs(other, 'cat /both')).toBe('else release\nhello\n');
     const stage = await build(home, 'stage', { text, flags: ['--target', 'build', '--build-arg', 'WHAT=x'] });
     expect(await debugfs(stage, 'cat /work/built')).toBe('x release\n');
+  });
+
+  test('capabilities go from image to stage to image, and the step is another when they are', async ({
+    makeHome,
+  }) => {
+    const home = await makeHome(account);
+    const { rootfs } = await makeBase(home, { files: { 'tools/ping': 'ping' } });
+    const attributes = { 'security.capability': CAPABILITY, 'user.n': Buffer.from('one') };
+    await setAttributes(rootfs, { '/tools/ping': attributes });
+    const text = `FROM base AS work
+COPY --from=base --chown=7 /tools/ /work/
+FROM base
+COPY --from=work --chown=8 /work/ping /final
+`;
+    const image = await build(home, 'capable', { text });
+    expect(await readAttributes(image.rootfs_path, '/final')).toEqual(inHex(attributes));
+    expect(await debugfs(image, 'stat /final')).toMatch(/User: +8 /u);
+    expect(cached(await build(home, 'again', { text }))).toBe('kept');
+    await setAttributes(rootfs, { '/tools/ping': { 'user.n': Buffer.from('two') } });
+    const other = await build(home, 'other', { text });
+    expect(cached(other)).toBe('done done');
+    expect(await readAttributes(other.rootfs_path, '/final')).toEqual(
+      inHex({ ...attributes, 'user.n': Buffer.from('two') }),
+    );
   });
 
   test('a secret is in no image, no cache and no log', async ({ makeHome }) => {

@@ -27,18 +27,28 @@ export interface CopyItem {
   mtime: number;
   /** What a symbolic link says; of a hard link, the path of the item that it is another name of. */
   target: string | null;
+  /** Extended attributes by their names, values as setxattr(2) takes them. A hard link need not have them once more. */
+  attributes(): ReadonlyMap<string, Buffer>;
   /** Exactly `size` bytes. */
   content(): AsyncIterable<Buffer>;
 }
 
+const NONE: ReadonlyMap<string, Buffer> = new Map();
+
+/** Of nearly everything. */
+export function noAttributes(): ReadonlyMap<string, Buffer> {
+  return NONE;
+}
+
 async function* nothing(): AsyncGenerator<Buffer> {}
 
-/** What is in a build context is root's in an image (Dockerfile reference, COPY --chown). */
+/** What is in a build context is root's in an image, and without extended attributes (Dockerfile reference, COPY --chown). */
 export function itemOfEntry(entry: ContextEntry): CopyItem {
   const { type, path, isSource, mode, size, target } = entry;
   return {
     ...{ type, path, isSource, mode, size, target, uid: 0, gid: 0 },
     mtime: mtimeOf(entry),
+    attributes: noAttributes,
     content: () => (type === 'file' ? readEntry(entry) : nothing()),
   };
 }
@@ -88,6 +98,7 @@ export function itemOfInline({ name, content }: InlineFile): CopyItem {
     ...{ type: 'file', path: name, isSource: true, mode: 0o644, uid: 0, gid: 0, target: null },
     size: bytes.length,
     mtime: Math.floor(Date.now() / 1000),
+    attributes: noAttributes,
     async *content() {
       yield bytes;
     },

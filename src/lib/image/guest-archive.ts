@@ -5,6 +5,7 @@ import type { StepMount } from '../system/sandbox-step.ts';
 import { TAR_END } from '../system/tar-stream.ts';
 import { headerOf } from './copy-archive.ts';
 import type { CopyItem } from './copy-item.ts';
+import { Attributes } from './guest-attributes.ts';
 import { busyboxBind } from './guest-copy.ts';
 import { MAKE_DIRECTORY, scriptCommand } from './guest-question.ts';
 import { type GuestCommand, type Provisioning, runCommand } from './provision.ts';
@@ -55,9 +56,12 @@ done
 export class Finish {
   readonly #directories: Buffer[] = [];
   readonly #links = new Map<string, Buffer[]>();
+  /** Set by themselves, after everything else. */
+  readonly attributes = new Attributes();
 
-  /** A directory's mode, owner and time; a symbolic link's owner. */
+  /** A directory's mode, owner and time; a symbolic link's owner; anything's extended attributes. */
   add(item: CopyItem): void {
+    this.attributes.add(item);
     if (item.type === 'directory') {
       this.#directories.push(headerOf({ ...item, path: `${item.path}/.` }));
     } else if (item.type === 'symlink' && (item.uid !== 0 || item.gid !== 0)) {

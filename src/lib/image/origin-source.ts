@@ -3,6 +3,7 @@ import { Glob } from '../context/glob.ts';
 import { cleanPath, type Directory, PatternList, parsePattern } from '../context/patterns.ts';
 import { keptFrom, splitSource } from '../context/source.ts';
 import { PreflightError } from '../errors.ts';
+import { heldAcl } from '../ext4/acl.ts';
 import { attributesOf } from '../ext4/attributes.ts';
 import { childInode, childNames, textOfChild } from '../ext4/children.ts';
 import { piecesOf } from '../ext4/content.ts';
@@ -12,14 +13,12 @@ import { lookup } from '../ext4/lookup.ts';
 import type { Volume } from '../ext4/volume.ts';
 import { oneLine } from '../text.ts';
 import { Turn } from '../turn.ts';
-import type { CopyItem } from './copy-item.ts';
+import { type CopyItem, noAttributes } from './copy-item.ts';
 
 export interface OriginSelection {
   items: CopyItem[];
   /** What there is but cannot be copied: devices, FIFOs, sockets. */
   left: string[];
-  /** Files whose extended attributes stay behind. */
-  attributes: string[];
 }
 
 export interface OriginOptions {
@@ -63,7 +62,7 @@ export async function selectOrigin(
 }
 
 class Selecting {
-  readonly selected: OriginSelection = { items: [], left: [], attributes: [] };
+  readonly selected: OriginSelection = { items: [], left: [] };
   readonly #volume: Volume;
   readonly #exclude: PatternList;
   readonly #turn: Turn;
@@ -181,18 +180,34 @@ class Selecting {
       return;
     }
     const volume = this.#volume;
-    if (attributesOf(volume, inode).size > 0) this.selected.attributes.push(path);
     const first = type === 'directory' || links < 2 ? undefined : this.#names.get(number);
     if (first === undefined) this.#names.set(number, path);
+    // They may be many times what the filesystem takes: they are not all in memory.
+    const hasOwn = first === undefined && attributesOf(volume, inode).size > 0;
     this.selected.items.push({
       type: first === undefined ? type : 'link',
       ...{ path, isSource, mode, uid, gid },
       size: type === 'file' ? size : 0,
       mtime: Math.floor(inode.modified / 1000),
       target: first ?? (type === 'symlink' ? linkTarget(volume, inode) : null),
+      attributes: hasOwn ? () => heldAttributes(volume, number) : noAttributes,
       content: () => contentOf(volume, number),
     });
   }
+}
+
+/** A file's extended attributes as the system calls have them. */
+function heldAttributes(volume: Volume, number: number): ReadonlyMap<string, Buffer> {
+  const inode = volume.inode(number);
+  const attributes = attributesOf(volume, inode);
+  for (const name of ['system.posix_acl_access', 'system.posix_acl_default']) {
+    const stored = attributes.get(name);
+    if (stored === undefined) continue;
+    const held = heldAcl(stored);
+    if (held === null) throw volume.damaged(inode, 'has a broken ACL');
+    attributes.set(name, held);
+  }
+  return attributes;
 }
 
 /** How many zeros are made at a time, in bytes. */

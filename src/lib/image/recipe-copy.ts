@@ -34,7 +34,6 @@ export async function copyFiles(step: CopyStep, title: string, around: StepSurro
     const selection = await selectOrigin(volume, sources, { excludes, parents, signal, where });
     await copyItems(step, title, [...selection.items, ...step.files.map(itemOfInline)], around);
     noteLeft(`${where}: devices, FIFOs and sockets are left out`, selection.left, log);
-    noteLeft(`${where}: extended attributes are left out`, selection.attributes, log);
   });
 }
 
@@ -53,7 +52,7 @@ async function copyItems(step: CopyStep, title: string, all: Items, around: Step
       path: name ?? item.path,
       mode: step.chmod === null ? item.mode : changeMode(step.chmod, item.mode, item.type === 'directory'),
     });
-    await putItems(items, change, { directory, owner: owner ?? ROOT }, title, around);
+    await putItems(items, change, { directory, owner: owner ?? ROOT }, { title, where }, around);
   }
   for (const archive of archives) {
     await unpackArchive(archive, { directory: step.target, owner }, { title, where }, around);
@@ -141,15 +140,17 @@ async function putItems(
   items: Items,
   change: (item: CopyItem) => CopyItem,
   place: CopyPlace,
-  title: string,
+  { title, where }: { title: string; where: string },
   around: StepSurroundings,
 ): Promise<void> {
   const finish = new Finish();
   for (const item of items) {
     // Of a source itself the target keeps its mode (fsutil, copy.go, copyDirectory).
-    if (item.path !== '' && item.type !== 'file') finish.add(change(item));
+    if (item.path !== '') finish.add(change(item));
   }
   await putArchive(archiveOf(changedFiles(items, change)), finish, place, title, around);
+  const left = await finish.attributes.set(place, title, around);
+  noteLeft(`${where}: extended attributes are left out`, left, around.log);
 }
 
 function* changedFiles(items: Items, change: (item: CopyItem) => CopyItem): Generator<CopyItem> {

@@ -9,7 +9,7 @@ export interface StepInput {
 }
 
 /** Begins each key: changes when the same step would come out otherwise. */
-const FORMAT = 'banger step 1';
+const FORMAT = 'banger step 2';
 
 /** SHA-256 in hex of any JSON value. */
 export function digestOf(value: unknown): string {

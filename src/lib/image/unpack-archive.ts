@@ -10,6 +10,7 @@ import { oneLine } from '../text.ts';
 import { archiveOf } from './copy-archive.ts';
 import type { CopyItem } from './copy-item.ts';
 import { type CopyPlace, Finish, type Owner, putArchive } from './guest-archive.ts';
+import { leftOne } from './guest-attributes.ts';
 import { askGuest, MAKE_DIRECTORY } from './guest-question.ts';
 import { noteLeft, type StepSurroundings } from './recipe-surroundings.ts';
 
@@ -136,6 +137,7 @@ export async function unpackArchive(
     await rm(scratch, { force: true });
   }
   if (!finish.isNothing) await putArchive(null, finish, place, `${title}: owners and modes`, around);
+  attributes.push(...(await finish.attributes.set(place, title, around)));
   noteLeft(`${archive.item.path}: devices and FIFOs are left out`, left, around.log);
   noteLeft(`${archive.item.path}: extended attributes are left out`, attributes, around.log);
 }
@@ -164,6 +166,7 @@ interface Taking {
   finish: Finish;
   /** Names of what is left out. */
   left: string[];
+  /** Extended attributes that are left out. */
   attributes: string[];
 }
 
@@ -179,11 +182,12 @@ async function* itemsOf(
       left.push(path);
       continue;
     }
-    if (entry.hasAttributes) attributes.push(path);
+    attributes.push(...entry.unread.map((record) => leftOne(path, record)));
     const { uid, gid } = owner ?? entry;
     const target = entry.target === null || type === 'symlink' ? entry.target : null;
     const item: CopyItem = {
       ...{ type, path, mode, uid, gid, size, mtime, isSource: false },
+      attributes: () => entry.attributes,
       target:
         type === 'link' && entry.target !== null
           ? pathInside(entry.target)

@@ -1,4 +1,5 @@
 import { BangerError } from '../errors.ts';
+import { textOfName } from './file-name.ts';
 
 /** One entry of an archive, whoever made it: nothing of it can be trusted. */
 export interface ReadEntry {
@@ -13,8 +14,10 @@ export interface ReadEntry {
   mtime: number;
   /** Of a symbolic or hard link. */
   target: Buffer | null;
-  /** Whether it came with extended attributes, which are not read. */
-  hasAttributes: boolean;
+  /** Extended attributes, values as setxattr(2) takes them. */
+  attributes: ReadonlyMap<string, Buffer>;
+  /** Records that tell of more of them, in other ways. */
+  unread: string[];
   /** To be taken, if at all, before the next entry is asked for. */
   content(): AsyncIterable<Buffer>;
 }
@@ -133,8 +136,22 @@ function entryOf(
       known === 'link' || known === 'symlink'
         ? (records.get('linkpath') ?? untilNul(header.subarray(157, 257)))
         : null,
-    hasAttributes: keys.some((key) => key.startsWith('SCHILY.xattr.') || key.startsWith('LIBARCHIVE.xattr.')),
+    ...attributesOf(records),
   };
+}
+
+/** What star began, and Docker's archives have (star(4), SCHILY.xattr). libarchive writes each in its own way as well. */
+function attributesOf(records: ReadonlyMap<string, Buffer>): Pick<ReadEntry, 'attributes' | 'unread'> {
+  const attributes = new Map<string, Buffer>();
+  const others: [record: string, name: string][] = [];
+  for (const [key, value] of records) {
+    const [, kind, name = ''] = /^(SCHILY\.xattr|SCHILY\.acl|LIBARCHIVE\.xattr)\.(.+)$/su.exec(key) ?? [];
+    // A copy: whoever keeps it does not keep the header.
+    if (kind === 'SCHILY.xattr') attributes.set(name, Buffer.from(value));
+    else if (kind !== undefined) others.push([key, name]);
+  }
+  const unread = others.filter(([, name]) => !attributes.has(name)).map(([record]) => record);
+  return { attributes, unread };
 }
 
 function* paxRecords(content: Buffer): Generator<[string, Buffer]> {
@@ -151,7 +168,7 @@ function* paxRecords(content: Buffer): Generator<[string, Buffer]> {
     ) {
       throw broken('a record of a header is wrong');
     }
-    yield [content.toString('utf8', space + 1, equals), content.subarray(equals + 1, at + length - 1)];
+    yield [textOfName(content.subarray(space + 1, equals)), content.subarray(equals + 1, at + length - 1)];
     at += length;
   }
 }
