@@ -205,7 +205,8 @@ describe.each(testAccounts())('as $label', (account) => {
     const running = home.start(
       buildArguments(
         'hostile',
-        ...['--run', `${escapes}; ${escapes} >&2; busybox head -c 4096 /dev/urandom; printf 'no newline'`],
+        // A line of its own for the last: what begins an escape sequence may take all up to the end of its line with it.
+        ...['--run', `${escapes}; ${escapes} >&2; busybox head -c 4096 /dev/urandom; printf '\\nno newline'`],
         ...['--run', "busybox head -c 64000000 /dev/zero | busybox tr '\\0' x; echo; echo after"],
         ...['--run', "busybox head -c 9000000 /dev/zero | busybox tr '\\0' y; exit 9"],
       ),
