@@ -311,7 +311,9 @@ describe('the cache', () => {
         const inject = `inject=rename:${where}=3600000000:when=${when}`;
         const under = ['strace', ...['-o', '/dev/null'], ...['-e', 'trace=rename'], ...['-e', inject]];
         const step = `echo ${name} >/name`;
-        const running = home.start(buildArguments(name, '--run', step, '--run', 'true'), { under });
+        const running = home.start(buildArguments(name, '--run', step, '--run', 'id', '--run', 'true'), {
+          under,
+        });
         await until('a step on its way', () => coming(home).length > 0);
         process.kill(-running.pid, 'SIGKILL');
         await running.result;

@@ -26,6 +26,8 @@ export interface PlannedStep {
   inputs: readonly StepInput[] | null;
   /** Stages and images that it reads. */
   origins: readonly Origin[];
+  /** Whether it comes before the steps that a user gave. */
+  isPreparation?: true;
   /** Whether it asks for packages, of which there may be newer ones at any time. */
   installs: boolean;
   /** What a shell in its place would find; variables alone where there are any. */

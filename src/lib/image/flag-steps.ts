@@ -40,6 +40,7 @@ function modulesStep({ directory, identity }: { directory: string; identity: unk
     title: 'kernel modules',
     inputs: identity === null ? null : [stepInput('modules', identity)],
     origins: [],
+    isPreparation: true,
     installs: false,
     apt: aptUse('nobody'),
     async carryOut(ground) {
@@ -58,6 +59,7 @@ function presetStep(preset: Preset | undefined, needsPackages: boolean): Planned
     title: 'preset packages',
     inputs: [stepInput('preset', [preset ?? null, needsPackages, DEVELOPMENT_PACKAGES])],
     origins: [],
+    isPreparation: true,
     installs: true,
     apt: aptUse('installs'),
     async carryOut(ground) {

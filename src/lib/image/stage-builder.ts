@@ -112,7 +112,7 @@ export class StageBuilder {
       reason = 'a step before it ran';
       unkeptMs += durationMs;
       const isFinished = stage === this.#options.stages.at(-1) && index === stage.steps.length - 1;
-      if (step.key === null || !this.#keeper.isWorthKeeping(unkeptMs, isFinished)) continue;
+      if (step.key === null || !this.#keeper.isWorthKeeping(unkeptMs, step, isFinished)) continue;
       if (await this.#keeper.keep({ ...step, key: step.key }, open, this.#baseOf(stage))) unkeptMs = 0;
     }
     await packages.remove();

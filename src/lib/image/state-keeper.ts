@@ -57,13 +57,15 @@ export class StateKeeper {
   }
 
   /**
-   * Where a state has to be copied in full, the target's last one is part of the result already.
+   * Where a state has to be copied in full, the target's last one is part of the result already, and what no user asked for
+   * is kept when it saves more than the copy takes.
    * @param unkeptMs how long it took to come there from the last state that was kept
    */
-  isWorthKeeping(unkeptMs: number, isFinished: boolean): boolean {
+  isWorthKeeping(unkeptMs: number, { isPreparation }: KeyedStep, isFinished: boolean): boolean {
     const { limitBytes, copies } = this.#ground.cache;
     if (limitBytes === 0) return false;
-    return this.#sharesExtents || (!isFinished && (copies === 'every' || unkeptMs >= this.#copyMs));
+    if (this.#sharesExtents) return true;
+    return !isFinished && ((copies === 'every' && !isPreparation) || unkeptMs >= this.#copyMs);
   }
 
   /**
