@@ -119,7 +119,7 @@ export class StagePackages implements PackageCache {
     const { sandbox } = this.#ground;
     if (this.#binds.length === 0) return;
     // Perhaps it asked for what is no longer there.
-    if (hasFailed && this.#recent !== null) await this.#store.forgetRecent(this.#recent, sandbox);
+    if (hasFailed) await this.#forgetRecent();
     await this.#attempt('the packages that were fetched are not kept for other builds', () =>
       this.#store.keepArchives(this.#view, sandbox),
     );
@@ -141,13 +141,20 @@ export class StagePackages implements PackageCache {
   }
 
   async renew(update: () => Promise<void>): Promise<boolean> {
-    const { sandbox, log } = this.#ground;
     if (this.#recent === null) return false;
-    log.write('package lists: they may be too old, and are fetched again');
-    await this.#store.forgetRecent(this.#recent, sandbox);
-    this.#recent = null;
+    this.#ground.log.write('package lists: they may be too old, and are fetched again');
+    await this.#forgetRecent();
     await update();
     return true;
+  }
+
+  async #forgetRecent(): Promise<void> {
+    const key = this.#recent;
+    this.#recent = null;
+    if (key === null) return;
+    await this.#attempt('the package lists may be too old for the next build', () =>
+      this.#store.forgetRecent(key, this.#ground.sandbox),
+    );
   }
 
   /** Gives a command of the user's the lists that it may count on, and goes on without them where there are none. */
