@@ -154,8 +154,8 @@ export const RULES: readonly Rule[] = [
   {
     rule: 'files are durable before they are visible',
     file: OPERATION,
-    from: '    await syncTree(stage_dir, this.signal);\n',
-    to: '    if (this.signal.reason === stage_dir) await syncTree(stage_dir, this.signal);\n',
+    from: '    await syncTree(stage_dir, this.signal, { durable });\n',
+    to: '    if (this.signal.reason === stage_dir) await syncTree(stage_dir, this.signal, { durable });\n',
     tests: ['test/torture/power-cut.test.ts'],
     whole: true,
   },

@@ -132,6 +132,7 @@ set=$(readlink -- "$store/lists/$key")
     if [ -n "$state" ]; then cp -a --reflink=auto -- "$store/lists/$set/states/$state/." "$view/cache/"; fi
 } || {
   find "$view/lists" -mindepth 1 ! -name partial -delete
+  rm -f -- "$view/cache/"*pkgcache.bin
   exit 1
 }
 touch -c -- "$store" "$store/lists/$set"
