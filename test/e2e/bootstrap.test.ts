@@ -3,11 +3,11 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, inject } from 'vitest';
-import { readInodeFile, statInode } from '../../src/lib/system/debugfs.ts';
 import { run } from '../../src/lib/system/process.ts';
 import { testAccounts } from '../support/cli.ts';
 import { DEBIAN_TIMEOUT_MS, debianBase } from '../support/debian.ts';
 import { test } from '../support/fixtures.ts';
+import { readGuest, statGuest } from '../support/guest-files.ts';
 import { fakeBzImage } from '../support/images.ts';
 
 interface Shown {
@@ -25,10 +25,6 @@ interface Failure {
 }
 
 const MIB = 2 ** 20;
-
-async function read(image: string, path: string): Promise<string> {
-  return (await readInodeFile(image, path, { maxBytes: MIB })).toString();
-}
 
 /** Everything in a filesystem: path, type, mode, owners, links, target, and the size of what is the same each time. */
 async function treeOf(image: string): Promise<string[]> {
@@ -53,21 +49,21 @@ describe.each(testAccounts())('bootstrap as $label', (account) => {
     const { size, blocks } = await stat(document.rootfs_path);
     expect([size, blocks * 512 < 8 * MIB]).toEqual([64 * MIB, true]);
     const rootfs = document.rootfs_path;
-    expect(await statInode(rootfs, '/bin/busybox')).toMatchObject({
+    expect(await statGuest(rootfs, '/bin/busybox')).toMatchObject({
       type: 'regular',
       mode: 0o755,
       uid: 0,
       gid: 0,
     });
-    expect(await statInode(rootfs, '/sbin/init')).toMatchObject({ type: 'symlink', uid: 0, gid: 0 });
-    expect(await statInode(rootfs, '/root')).toMatchObject({
+    expect(await statGuest(rootfs, '/sbin/init')).toMatchObject({ type: 'symlink', uid: 0, gid: 0 });
+    expect(await statGuest(rootfs, '/root')).toMatchObject({
       type: 'directory',
       mode: 0o700,
       uid: 0,
       gid: 0,
     });
-    expect(await statInode(rootfs, '/tmp')).toMatchObject({ mode: 0o1777 });
-    expect(await read(document.work_seed_path, '/.ssh/authorized_keys')).toMatch(/^ssh-ed25519 /u);
+    expect(await statGuest(rootfs, '/tmp')).toMatchObject({ mode: 0o1777 });
+    expect(await readGuest(document.work_seed_path, '/.ssh/authorized_keys')).toMatch(/^ssh-ed25519 /u);
   });
 
   test('whatever is missing for busybox is told at once, before anything is made', async ({ makeHome }) => {
@@ -135,16 +131,18 @@ describe.each(testAccounts())('bootstrap as $label', (account) => {
   }, async () => {
     const { home, image } = await debianBase(account);
     const rootfs = image.rootfs_path;
-    expect(await statInode(rootfs, '/etc/machine-id')).toMatchObject({ type: 'regular', size: 0 });
-    expect(await read(rootfs, '/etc/hostname')).toBe('debian\n');
-    expect(await read(rootfs, '/etc/fstab')).toMatch(
+    expect(await statGuest(rootfs, '/etc/machine-id')).toMatchObject({ type: 'regular', size: 0 });
+    expect(await readGuest(rootfs, '/etc/hostname')).toBe('debian\n');
+    expect(await readGuest(rootfs, '/etc/fstab')).toMatch(
       /^LABEL=work-seed\t\/root\text4\tnofail,x-systemd.device-timeout=/mu,
     );
-    expect(await read(rootfs, '/etc/shadow')).toMatch(/^root:[*!]/mu);
-    expect(await read(rootfs, '/etc/ssh/sshd_config.d/key-login-only.conf')).toContain(
+    expect(await readGuest(rootfs, '/etc/shadow')).toMatch(/^root:[*!]/mu);
+    expect(await readGuest(rootfs, '/etc/ssh/sshd_config.d/key-login-only.conf')).toContain(
       'PasswordAuthentication no',
     );
-    expect(await read(rootfs, '/etc/apt/sources.list.d/debian.sources')).toMatch(/^Types: deb\nURIs: http/u);
+    expect(await readGuest(rootfs, '/etc/apt/sources.list.d/debian.sources')).toMatch(
+      /^Types: deb\nURIs: http/u,
+    );
     for (const absent of [
       '/etc/.resolv.conf.systemd-resolved.bak',
       '/etc/ssh/ssh_host_ed25519_key',
@@ -156,10 +154,10 @@ describe.each(testAccounts())('bootstrap as $label', (account) => {
       '/usr/sbin/policy-rc.d',
       '/dev/null',
     ]) {
-      expect(await statInode(rootfs, absent), absent).toBeNull();
+      expect(await statGuest(rootfs, absent), absent).toBeNull();
     }
     const [version = ''] = await readdir(image.modules_dir ?? '');
-    expect(await statInode(rootfs, `/usr/lib/modules/${version}/modules.dep`)).toMatchObject({
+    expect(await statGuest(rootfs, `/usr/lib/modules/${version}/modules.dep`)).toMatchObject({
       type: 'regular',
     });
     expect(await readdir(image.artifact_dir)).toEqual(

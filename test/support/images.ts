@@ -7,6 +7,8 @@ import type { Account } from './test-user.ts';
 export interface RootfsOptions {
   /** Of the file, in MiB (default 64; it is sparse). */
   sizeMiB?: number;
+  /** In bytes (default: mke2fs's own, 1 KiB for such a small one). */
+  blockSize?: number;
   /** More files: their path in the image and what is in them. */
   files?: Readonly<Record<string, string>>;
   /** A directory whose content is added. */
@@ -48,6 +50,7 @@ export async function makeRootfs(path: string, options: RootfsOptions = {}): Pro
       '-q',
       '-F',
       ...['-t', 'ext4'],
+      ...(options.blockSize === undefined ? [] : ['-b', String(options.blockSize)]),
       ...['-d', tree],
       ...['-E', 'root_owner=0:0'],
       path,

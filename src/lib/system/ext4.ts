@@ -1,8 +1,10 @@
 import { open, rm, stat, truncate } from 'node:fs/promises';
 import path from 'node:path';
 import { BangerError } from '../errors.ts';
+import { rootOf } from '../ext4/children.ts';
+import { withVolume } from '../ext4/volume.ts';
 import { formatBytes } from '../text.ts';
-import { type Ownership, setOwnership } from './debugfs.ts';
+import { editExt4, notMade, type Ownership, ownershipCommands } from './debugfs.ts';
 import { e2fsTarget } from './e2fs-target.ts';
 import { lastLines, type ProcessResult, type RunOptions, run, toolFailed } from './process.ts';
 import { readSuperblock } from './superblock.ts';
@@ -117,6 +119,17 @@ async function ownershipOf(directory: string, runTool: RunTool, signal?: AbortSi
   return { mode: Number.parseInt(mode ?? '', 8), uid: Number(uid), gid: Number(gid) };
 }
 
+async function setRootOwnership(image: string, wanted: Ownership, options: Ext4Options): Promise<void> {
+  const isSet = (): Promise<boolean> =>
+    withVolume(image, (volume) => {
+      const { mode, uid, gid } = rootOf(volume);
+      return mode === wanted.mode && uid === wanted.uid && gid === wanted.gid;
+    });
+  if (await isSet()) return;
+  await editExt4(image, () => ownershipCommands('/', 'directory', wanted), options);
+  if (!(await isSet())) throw notMade(image, '/');
+}
+
 /**
  * Makes an ext4 filesystem in a new sparse file (mode 0600), which a failure removes again. Below 8 MiB it has no
  * journal.
@@ -136,7 +149,7 @@ export async function makeExt4(image: string, options: MakeExt4Options): Promise
   try {
     await handle.truncate(sizeBytes).finally(() => handle.close());
     await runTool('mke2fs', mke2fsArgs(file, options), withSignal(signal));
-    if (ownership) await setOwnership(file, '/', ownership, withSignal(signal));
+    if (ownership) await setRootOwnership(file, ownership, withSignal(signal));
     await confirmExt4(file, 'mke2fs', withSignal(signal));
   } catch (error) {
     await rm(file, { force: true });
