@@ -22,7 +22,7 @@ export interface Outcome {
 /** More complaints would only say the same. */
 const ENOUGH = 20;
 /** Commands wait for disks and for each other more than they compute. */
-const LANES = WHOLE ? 2 : 1;
+const LANES = WHOLE ? 3 : 1;
 
 /** How often a trial is put off that did not come to what was to be tried: threads and tools change places under load. */
 const PUT_OFF = 3;

@@ -95,6 +95,8 @@ export class StateKeeper {
     }
     const { facts, kept: before } = open;
     open.kept = this.#admit(step, { copy, directory, facts, base, before });
+    // Whoever waits for it is told, be it long after it has failed.
+    open.kept.catch(() => {});
     this.#keeping.add(open.kept);
     return true;
   }
@@ -128,7 +130,13 @@ export class StateKeeper {
 
   async #giveUp({ title }: KeyedStep, directory: string | null, error: unknown): Promise<void> {
     this.#say(`the state after '${title}' is not kept: ${messageOf(error)}`);
-    if (directory !== null) await rm(directory, { recursive: true, force: true });
+    if (directory === null) return;
+    try {
+      await rm(directory, { recursive: true, force: true });
+    } catch (failure) {
+      // It goes with the stage directory.
+      this.#say(`its half copy cannot be removed: ${messageOf(failure)}`);
+    }
   }
 
   #say(message: string): void {

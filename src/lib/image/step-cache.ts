@@ -20,6 +20,7 @@ import type { Run } from '../store/liveness.ts';
 import type { CachedStepRow } from '../store/schema.ts';
 import { renameDurably, syncTree } from '../system/durable.ts';
 import { type Extent, extentsOf, lengthOf, lengthWithout } from '../system/extents.ts';
+import { filesystemOf } from '../system/filesystem.ts';
 import { makePrivateDirectory } from '../system/private-directory.ts';
 import type { CachedFacts } from './build-program.ts';
 import { type CachedStep, cachedStep, type KeptGround, KeptSteps } from './kept-steps.ts';
@@ -204,7 +205,13 @@ async function measure(
 
 const SECTOR = 512;
 
-/** Where a file lies; where the filesystem cannot say, how much it takes, in bytes. */
+/** Where no two files share extents; that need not be asked there, which takes a program. */
+const SHARING_NOTHING = ['ext4', 'tmpfs'];
+
+/** Where a file lies; where it shares that with none, or nobody can say, how much it takes, in bytes. */
 async function extentsOrLength(path: string, signal: AbortSignal): Promise<Extent[] | number> {
-  return (await extentsOf(path, signal)) ?? (await stat(path)).blocks * SECTOR;
+  const { blocks, nlink } = await stat(path);
+  const sharesNothing = nlink === 1 && SHARING_NOTHING.includes(filesystemOf(path).name);
+  const extents = sharesNothing ? null : await extentsOf(path, signal);
+  return extents ?? blocks * SECTOR;
 }
