@@ -3,7 +3,12 @@ import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config
 import { LongestFirst } from './test/support/longest-first.ts';
 
 /** Tests that choose themselves what they run. */
-const OF_ONE_FORM = ['test/e2e/package.test.ts', 'test/e2e/executable.test.ts', 'test/e2e/modules.test.ts'];
+const OF_ONE_FORM = [
+  'test/e2e/boot.test.ts',
+  'test/e2e/package.test.ts',
+  'test/e2e/executable.test.ts',
+  'test/e2e/modules.test.ts',
+];
 /** vitest would leave a processor free; most tests wait for a disk or for each other's programs. */
 const WORKERS = Math.max(2, availableParallelism());
 

@@ -10,7 +10,7 @@ const FLOORS: readonly (readonly [name: string, files: RegExp])[] = [
   ['operations', /^src\/lib\/(?:operation|pipeline|build-log)\.ts$/u],
   ['the workspace', /^src\/lib\/(?:workspace|recovery|trash|trash-place|cached-steps|lock|config)\.ts$/u],
   ['the store', /^src\/lib\/store\//u],
-  ['the tools', /^src\/lib\/(?:system|ext4|repack)\//u],
+  ['the tools', /^src\/lib\/(?:system|ext4|repack|machine)\//u],
   [
     'words',
     /^src\/lib\/(?:errors|error-report|output|progress|text|size|id|layout|nearest|side-by-side|table|turn)\.ts$/u,
@@ -32,7 +32,7 @@ const DOORS: readonly (readonly [imported: RegExp, importers: RegExp])[] = [
 
 /** What a command must leave to the library. */
 const NOT_IN_COMMANDS =
-  /^node:(?:fs|fs\/promises|child_process|sqlite)$|^src\/lib\/(?:store|system|ext4|repack)\//u;
+  /^node:(?:fs|fs\/promises|child_process|sqlite)$|^src\/lib\/(?:store|system|ext4|repack|machine)\//u;
 
 function floorOf(file: string): number {
   return FLOORS.findIndex(([, files]) => files.test(file));

@@ -39,6 +39,10 @@ export default class ImageBootstrap extends ChangingCommand {
       description: "kernel of a busybox image [default: this machine's newest in /boot]",
       helpValue: 'FILE',
     }),
+    modules: Flags.string({
+      description: "the kernel's modules, whose disk drivers go into an initrd [default: this machine's]",
+      helpValue: 'DIR',
+    }),
   };
 
   async run(): Promise<ImageJson> {
@@ -52,6 +56,7 @@ export default class ImageBootstrap extends ChangingCommand {
       suite: flags.suite,
       mirror: flags.mirror,
       kernel: flags.kernel,
+      modules: flags.modules,
       packages: flags.package,
       size: flags.size === undefined ? undefined : parseSize(flags.size),
       nameOf: (option) => `--${option}`,

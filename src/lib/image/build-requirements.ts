@@ -3,6 +3,7 @@ import { access, stat } from 'node:fs/promises';
 import { BangerError, errnoOf, FaultList, PreflightError } from '../errors.ts';
 import { footprintOf } from '../system/footprint.ts';
 import { checkSandboxTools } from '../system/sandbox-requirements.ts';
+import { findStaticBusybox } from '../system/static-busybox.ts';
 import { readSuperblock } from '../system/superblock.ts';
 import { formatBytes, oneLine, shellWord } from '../text.ts';
 import { type BootFiles, pathsOf } from './artifacts.ts';
@@ -10,7 +11,6 @@ import type { BuildStep } from './build-step.ts';
 import { checkBootSet, type KnownKernel, type MendOf } from './requirements.ts';
 import { checkRoom } from './room.ts';
 import { interpreterOf } from './script-interpreter.ts';
-import { findStaticBusybox } from './static-busybox.ts';
 
 const MIB = 2 ** 20;
 

@@ -155,7 +155,7 @@ async function scratchOf(
     { digestPath },
   ] = await Promise.all([
     import('./busybox-flavor.ts'),
-    import('./static-busybox.ts'),
+    import('../system/static-busybox.ts'),
     import('./digest-path.ts'),
   ]);
   const busybox = await findStaticBusybox();

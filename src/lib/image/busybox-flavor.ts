@@ -4,12 +4,14 @@ import { FaultList, PreflightError } from '../errors.ts';
 import { ARTIFACT_FILES } from '../layout.ts';
 import { cloneFile } from '../system/clone.ts';
 import { makeExt4, type RunTool } from '../system/ext4.ts';
+import { identifyKernel } from '../system/kernel-image.ts';
 import { run } from '../system/process.ts';
+import { findStaticBusybox } from '../system/static-busybox.ts';
 import { formatBytes } from '../text.ts';
 import type { Assembled, Flavor, FlavorContext } from './bootstrap.ts';
 import { GUEST_DIRECTORIES, GUEST_FILES, GUEST_LINKS } from './busybox-guest.ts';
+import { busyboxInitrd, type Initrd } from './busybox-initrd.ts';
 import { checkKernel, findHostKernel } from './host-kernel.ts';
-import { findStaticBusybox } from './static-busybox.ts';
 import { makeWorkSeed } from './work-seed.ts';
 
 export interface BusyboxOptions {
@@ -17,8 +19,10 @@ export interface BusyboxOptions {
   size: number;
   /** The newest in /boot when absent. */
   kernel?: string | undefined;
+  /** The kernel's modules: those of this machine when absent. */
+  modules?: string | undefined;
   /** How the caller tells a user to give others. */
-  mends: { kernel: string; size: string };
+  mends: { kernel: string; modules: string; size: string };
 }
 
 const MIB = 2 ** 20;
@@ -28,15 +32,18 @@ export const LEAST_SIZE = 16 * MIB;
 
 /**
  * A few MiB from this machine's static busybox: boots to a shell on the console, gets an address, mounts the work
- * seed. For kernels with their drivers built in; it has no initrd and no modules. No network is needed to make it.
+ * seed. Where the kernel's drivers are modules, an initrd of a busybox loads them. No network is needed to make it.
  */
 export function busyboxFlavor(options: BusyboxOptions): Flavor {
-  let found: { busybox: string; kernel: string } | undefined;
+  let found: Found | undefined;
   return {
     async check() {
       found = await check(options);
-      // Their directory, the root filesystem with busybox in it, the work seed, the packages' digest.
-      return { copies: [found.kernel], more: { bytes: (await stat(found.busybox)).size, inodes: 4 } };
+      const { size } = await stat(found.busybox);
+      const pieces = found.initrd.pieces ?? [];
+      const initrdBytes = pieces.reduce((sum, { length }) => sum + length, 0);
+      // Their directory, the root filesystem with busybox in it, the work seed, the packages' digest, the initrd.
+      return { copies: [found.kernel], more: { bytes: size + initrdBytes, inodes: 5 } };
     },
     async assemble(context) {
       if (found === undefined) throw new Error('a flavor is checked before it is assembled');
@@ -45,8 +52,14 @@ export function busyboxFlavor(options: BusyboxOptions): Flavor {
   };
 }
 
+interface Found {
+  busybox: string;
+  kernel: string;
+  initrd: Initrd;
+}
+
 /** @throws PreflightError listing everything that is missing at once */
-async function check(options: BusyboxOptions): Promise<{ busybox: string; kernel: string }> {
+async function check(options: BusyboxOptions): Promise<Found> {
   const { size, mends } = options;
   const faults = new FaultList();
   if (size < LEAST_SIZE) {
@@ -60,12 +73,18 @@ async function check(options: BusyboxOptions): Promise<{ busybox: string; kernel
   const kernel = options.kernel ?? (await findHostKernel(faults, mends.kernel)) ?? '';
   if (kernel !== '') await checkKernel(faults, kernel, mends.kernel);
   faults.throwIfAny('bootstrap busybox');
-  return { busybox, kernel };
+  const identified = await identifyKernel(kernel);
+  const kernelVersion = identified.format === 'unknown' ? null : identified.version;
+  const initrd = await busyboxInitrd({ busybox, kernelVersion, modules: options.modules });
+  if (initrd.pieces === null && options.modules !== undefined) {
+    throw new PreflightError('bootstrap busybox', [{ message: initrd.reason, mend: mends.modules }]);
+  }
+  return { busybox, kernel, initrd };
 }
 
 async function assemble(
   { size }: BusyboxOptions,
-  { busybox, kernel }: { busybox: string; kernel: string },
+  { busybox, kernel, initrd }: Found,
   { stageDir, signal, onLine }: FlavorContext,
 ): Promise<Assembled> {
   onLine(`busybox: ${busybox}`);
@@ -76,7 +95,12 @@ async function assemble(
   });
   onLine(`kernel: ${kernel}`);
   await cloneFile(kernel, join(stageDir, ARTIFACT_FILES.kernel), signal);
-  return { initrd: false, modules: false, preset: null, packages: [], presetPackages: [] };
+  if (initrd.pieces === null) onLine(`initrd: none: ${initrd.reason}`);
+  else {
+    await writeFile(join(stageDir, ARTIFACT_FILES.initrd), initrd.pieces, { mode: 0o600 });
+    onLine('initrd: the drivers that the kernel has as modules');
+  }
+  return { initrd: initrd.pieces !== null, modules: false, preset: null, packages: [], presetPackages: [] };
 }
 
 /** Makes the root filesystem alone, which a recipe begins from. */

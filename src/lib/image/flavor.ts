@@ -7,17 +7,18 @@ export interface FlavorWishes {
   suite?: string | undefined;
   mirror?: string | undefined;
   kernel?: string | undefined;
+  modules?: string | undefined;
   packages?: readonly string[] | undefined;
   /** Bytes. */
   size?: number | undefined;
   /** How the caller names an option to its user. */
-  nameOf(option: 'suite' | 'mirror' | 'kernel' | 'package' | 'size' | 'flavor'): string;
+  nameOf(option: 'suite' | 'mirror' | 'kernel' | 'modules' | 'package' | 'size' | 'flavor'): string;
 }
 
 /** The options that mean something for one flavor only. */
 const OPTIONS_OF = {
   debian: { suite: 'suite', mirror: 'mirror', packages: 'package' },
-  busybox: { kernel: 'kernel' },
+  busybox: { kernel: 'kernel', modules: 'modules' },
 } as const;
 
 /**
@@ -42,8 +43,10 @@ export async function chooseFlavor(wishes: FlavorWishes): Promise<{ flavor: Flav
       flavor: busyboxFlavor({
         size,
         kernel,
+        modules: wishes.modules === undefined ? undefined : resolve(wishes.modules),
         mends: {
           kernel: `give a kernel: ${nameOf('kernel')} FILE`,
+          modules: `give the kernel's own: ${nameOf('modules')} /lib/modules/VERSION`,
           size: `ask for more: ${nameOf('size')} 64M`,
         },
       }),

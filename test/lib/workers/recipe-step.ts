@@ -35,7 +35,7 @@ const { inputsOfStep } = (await load(
 const { readSecrets } = (await load('image/secrets')) as typeof import('../../../src/lib/image/secrets.ts');
 const { findStaticBusybox } = (await load(
   'image/static-busybox',
-)) as typeof import('../../../src/lib/image/static-busybox.ts');
+)) as typeof import('../../../src/lib/system/static-busybox.ts');
 const { openContext } = (await load(
   'context/context',
 )) as typeof import('../../../src/lib/context/context.ts');

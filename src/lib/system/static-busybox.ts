@@ -1,7 +1,7 @@
 import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { PreflightError } from '../errors.ts';
-import { toolPath } from '../system/process.ts';
+import { toolPath } from './process.ts';
 
 /** Elf64_Phdr's p_type of the path to a dynamic linker (elf(5)). */
 const PT_INTERP = 3;
