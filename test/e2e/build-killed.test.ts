@@ -30,16 +30,16 @@ interface Stop {
 
 const HOUR_MICROSECONDS = 3_600_000_000;
 
-/** Stops a tool that is started with certain arguments, and no other. */
+/** Stops a tool where a condition holds of its arguments, and no other. */
 async function stopTool(
   home: Home,
   stage: string,
   tool: string,
-  pattern = '*',
+  condition = 'true',
 ): Promise<Pick<Stop, 'options' | 'reached'>> {
   const marker = `${home.directory}/${stage}-stands`;
   const script = `#!/bin/sh
-case "$*" in ${pattern}) echo >${marker}; exec sleep 3600 ;; esac
+if ${condition}; then echo >${marker}; exec sleep 3600; fi
 exec "$(PATH=/usr/bin:/bin:/usr/sbin:/sbin command -v ${tool})" "$@"
 `;
   await home.write(`stop-${stage}/${tool}`, script, 0o755);
@@ -83,10 +83,10 @@ async function stopsOf(home: Home): Promise<Stop[]> {
       reached: () => untilPrinted(home, 'in 2 steps'),
     },
     { stage: 'prepare_work_seed', ...(await stopTool(home, 'prepare_work_seed', 'mke2fs')) },
-    { stage: 'seed_ssh', ...(await stopTool(home, 'seed_ssh', 'e2fsck', '*-p*')) },
+    { stage: 'seed_ssh', ...(await stopTool(home, 'seed_ssh', 'debugfs', 'grep -q authorized_keys "$3"')) },
     {
       stage: 'write_metadata',
-      ...(await stopTool(home, 'write_metadata', 'e2fsck', '*discard*')),
+      ...(await stopTool(home, 'write_metadata', 'e2fsck', '[ "$4" = discard ]')),
       reached: (_, name) => untilStage(home, name, 'write_metadata'),
     },
     {

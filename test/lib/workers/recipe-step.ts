@@ -34,7 +34,7 @@ const { inputsOfStep } = (await load(
 )) as typeof import('../../../src/lib/image/step-inputs.ts');
 const { readSecrets } = (await load('image/secrets')) as typeof import('../../../src/lib/image/secrets.ts');
 const { findStaticBusybox } = (await load(
-  'image/static-busybox',
+  'system/static-busybox',
 )) as typeof import('../../../src/lib/system/static-busybox.ts');
 const { openContext } = (await load(
   'context/context',
