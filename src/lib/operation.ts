@@ -236,6 +236,24 @@ export class Operation {
     await lock.release();
   }
 
+  /** Ends an operation that publishes nothing: removes its stage directory, then records what it has found out. */
+  async finish(record: (store: Store) => void): Promise<void> {
+    const { store } = this.#workspace;
+    const { id, stage_dir } = this.row;
+    for (const directory of stage_dir === null ? [] : setAside([stage_dir], id)) {
+      await removeDirectory(directory);
+    }
+    store.write(() => {
+      // Whoever took this run for dead has ended it.
+      if (!this.#ownRow()) return;
+      enterStage(store, id, 'persisted');
+      record(store);
+      addEvent(store, id, 'persisted', 'finished');
+      finishOperation(store, id, 'succeeded');
+    });
+    clearInterval(this.#poll);
+  }
+
   /**
    * Undoes what was made and records why. After a COMMIT of unknown outcome nothing is undone: the next holder of the
    * lock finds out. Returns what could not be cleaned up now, for the next command to do; never rejects.

@@ -259,7 +259,8 @@ describe('check', () => {
   test('names a row that refers to nothing', async ({ makeHome }) => {
     const home = await makeHome(user);
     await registerImage(home, 'theirs');
-    const vm = "INSERT INTO vms VALUES ('v', 'web', 'nobody', '2026-01-01T00:00:00.000Z')";
+    const vm =
+      "INSERT INTO vms (id, name, image_id, created_at) VALUES ('v', 'web', 'nobody', '2026-01-01T00:00:00.000Z')";
     await run('sqlite3', [join(home.stateDir, 'banger.db'), `PRAGMA foreign_keys = OFF; ${vm}`]);
     const [found] = await findings(home);
     expect(found).toMatchObject({ problem: 'dangling_row' });

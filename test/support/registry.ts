@@ -22,7 +22,7 @@ export function sql<T extends Row = Row>(home: Home, statement: string, ...param
 export function insertVm(home: Home, name: string, image: string): void {
   sql(
     home,
-    `INSERT INTO vms SELECT lower(hex(randomblob(16))), ?, id, '2026-01-01T00:00:00.000Z' FROM images WHERE name = ?`,
+    `INSERT INTO vms (id, name, image_id, created_at) SELECT lower(hex(randomblob(16))), ?, id, '2026-01-01T00:00:00.000Z' FROM images WHERE name = ?`,
     ...[name, image],
   );
 }

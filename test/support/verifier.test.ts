@@ -132,7 +132,7 @@ const DAMAGES: readonly (readonly [clause: string, damage: () => Promise<void> |
     ["proper-lockfile's directory", () => mkdirIn('images.lock'), /images\.lock was left/u],
     [
       'a VM without its image',
-      () => sql(`INSERT INTO vms VALUES ('v', 'vm', 'gone', '${NOW}')`),
+      () => sql(`INSERT INTO vms (id, name, image_id, created_at) VALUES ('v', 'vm', 'gone', '${NOW}')`),
       /foreign_key_check/u,
     ],
     ['a damaged registry', damageRegistry, /banger\.db: /u],

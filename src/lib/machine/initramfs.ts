@@ -35,7 +35,7 @@ const APPLETS = [
 ];
 
 /** Major and minor number of /dev/console (Documentation/admin-guide/devices.txt). */
-const CONSOLE = { major: 5, minor: 1 };
+export const CONSOLE = { major: 5, minor: 1 };
 
 export interface InitramfsOptions {
   /** A statically linked busybox. */

@@ -12,6 +12,8 @@ export interface OperationDraft {
   kind: OperationKind;
   imageId: string;
   imageName: string;
+  /** The VM that it is about. */
+  vm?: { id: string; name: string };
   /** Where artifacts are assembled: full path below `images/`, not made yet. */
   stageDir?: string;
   /** Where one rename publishes them. */
@@ -31,6 +33,8 @@ export function newOperation(run: RunRow, draft: OperationDraft): OperationRow {
     command: run.command,
     image_id: draft.imageId,
     image_name: draft.imageName,
+    vm_id: draft.vm?.id ?? null,
+    vm_name: draft.vm?.name ?? null,
     stage: null,
     stage_started_at: null,
     stage_dir: draft.stageDir ?? null,
@@ -48,15 +52,20 @@ export function insertOperation(store: Store, row: OperationRow): void {
   store.change(sql.insertInto('operations').values(row));
 }
 
+/** The schema before this one knew nothing of VMs' runs. */
+function complete(row: OperationRow): OperationRow {
+  return { ...row, vm_id: row.vm_id ?? null, vm_name: row.vm_name ?? null };
+}
+
 /** Newest first. */
 export function listOperations(store: Store, limit: number): OperationRow[] {
-  return store.all(
-    sql.selectFrom('operations').selectAll().orderBy('started_at', 'desc').orderBy('id').limit(limit),
-  );
+  const all = sql.selectFrom('operations').selectAll();
+  return store.all(all.orderBy('started_at', 'desc').orderBy('id').limit(limit)).map(complete);
 }
 
 export function operationById(store: Store, id: string): OperationRow | undefined {
-  return store.get(sql.selectFrom('operations').selectAll().where('id', '=', id));
+  const row = store.get(sql.selectFrom('operations').selectAll().where('id', '=', id));
+  return row && complete(row);
 }
 
 /** The operation that made an image's files; the journal may have forgotten it. */
@@ -74,13 +83,12 @@ export function operationThatMade(store: Store, imageId: string): OperationRow |
 }
 
 export function operationsByIdPrefix(store: Store, prefix: string): OperationRow[] {
-  return store.all(sql.selectFrom('operations').selectAll().where('id', 'like', `${prefix}%`));
+  return store.all(sql.selectFrom('operations').selectAll().where('id', 'like', `${prefix}%`)).map(complete);
 }
 
 export function runningOperations(store: Store): OperationRow[] {
-  return store.all(
-    sql.selectFrom('operations').selectAll().where('state', '=', 'running').orderBy('started_at'),
-  );
+  const running = sql.selectFrom('operations').selectAll().where('state', '=', 'running');
+  return store.all(running.orderBy('started_at')).map(complete);
 }
 
 export function eventsOf(store: Store, operationId: string): Selectable<OperationEventRow>[] {

@@ -41,6 +41,8 @@ export interface VmRow {
   id: string;
   name: string;
   image_id: string;
+  /** On the host's loopback address, while it runs: means nothing unless a run of it is alive. */
+  ssh_port: number | null;
   created_at: Timestamp;
 }
 
@@ -75,7 +77,11 @@ export type OperationKind =
   | 'protect'
   | 'unprotect'
   | 'restore'
-  | 'empty';
+  | 'empty'
+  | 'verify'
+  | 'vm_create'
+  | 'vm_run'
+  | 'vm_delete';
 export type OperationState = 'running' | 'succeeded' | 'failed' | 'cancelled' | 'interrupted';
 
 export interface OperationRow {
@@ -89,6 +95,9 @@ export interface OperationRow {
   command: string;
   image_id: string;
   image_name: string;
+  /** Of an operation on a VM, whose image is the one above. */
+  vm_id: string | null;
+  vm_name: string | null;
   stage: string | null;
   stage_started_at: Timestamp | null;
   stage_dir: string | null;
@@ -113,7 +122,7 @@ export interface OperationEventRow {
 
 export interface ReservationRow {
   operation_id: string;
-  kind: 'name' | 'image';
+  kind: 'name' | 'image' | 'vm_name' | 'vm';
   key: string;
   mode: 'exclusive' | 'shared';
 }
@@ -158,6 +167,23 @@ export interface StepUseRow {
   run_id: string;
 }
 
+/** A boot of an image that its init said was up. Times are of the guest's clock. */
+export interface BootRow {
+  id: Generated<number>;
+  image_id: string;
+  at: Timestamp;
+  vmm: 'qemu' | 'firecracker';
+  accelerator: 'kvm' | 'tcg';
+  memory_bytes: number;
+  cpus: number;
+  kernel_ms: number;
+  /** Null where there is no initial ramdisk. */
+  initrd_ms: number | null;
+  userspace_ms: number;
+  /** Whether all checks succeeded. */
+  passed: Bit;
+}
+
 /** The one row (id 1) that arbitrates the lock. */
 export interface LockRow {
   id: 1;
@@ -176,5 +202,6 @@ export interface Schema {
   reservations: ReservationRow;
   cached_steps: CachedStepRow;
   step_uses: StepUseRow;
+  boots: BootRow;
   lock: LockRow;
 }

@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { performance } from 'node:perf_hooks';
+import type { Duplex } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 import { BangerError } from '../errors.ts';
 import { stripControl } from '../text.ts';
@@ -42,6 +43,8 @@ export interface ProcessOptions {
   signal?: AbortSignal;
   /** Each line as it comes, without its newline; a very long one in pieces. */
   onLine?: (line: string, stream: 'stdout' | 'stderr') => void;
+  /** What it writes to standard output as it comes, whether lines end or not. */
+  onOutput?: (bytes: Buffer) => void;
 }
 
 export interface RunOptions extends ProcessOptions {
@@ -61,6 +64,8 @@ export interface RunningProcess {
   readonly pid: number;
   /** Open only when asked for; closing it is how a holder is told to end. */
   readonly stdin: NodeJS.WritableStream | null;
+  /** The other end of its descriptor CHANNEL: only when asked for. */
+  readonly channel: Duplex | null;
   /** Settles when the process has ended; never rejects. */
   readonly exited: Promise<ProcessResult>;
   /** Signals the process group. A group that is gone is no error. */
@@ -129,7 +134,12 @@ function splitLines(onLine: (line: string) => void): { write(chunk: Buffer): voi
 export interface StartOptions extends ProcessOptions {
   /** `terminal`: it has our own, for input and output, and our process group, which may read from it. */
   stdin?: 'none' | 'pipe' | 'terminal';
+  /** Gives it a socket as its descriptor CHANNEL. */
+  hasChannel?: boolean;
 }
+
+/** The first descriptor after the standard ones. */
+export const CHANNEL = 3;
 
 /** Starts a program, in a process group of its own, that cannot outlive us. The only door to zx. */
 export async function start(
@@ -143,6 +153,7 @@ export async function start(
   const [stdout, stderr] = [boundedStore(), boundedStore()];
   const startedAt = performance.now();
   const isAttached = options.stdin === 'terminal';
+  const pipes = ['pipe', 'pipe', ...(options.hasChannel ? ['pipe' as const] : [])] as const;
   const command = $({
     shell: '/bin/sh',
     prefix: lifeline(),
@@ -154,7 +165,7 @@ export async function start(
     detached: !isAttached,
     preferLocal: false,
     env: toolEnvironment(options.env),
-    stdio: isAttached ? 'inherit' : [options.stdin === 'pipe' ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+    stdio: isAttached ? 'inherit' : [options.stdin === 'pipe' ? 'pipe' : 'ignore', ...pipes],
     store: { stdout, stderr, stdall: { push: () => 0, length: 0 } as never },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
@@ -172,6 +183,8 @@ export async function start(
       child[name]?.on('data', (chunk: Buffer) => lines.write(chunk)).on('end', () => lines.end());
     }
   }
+
+  if (options.onOutput) child.stdout?.on('data', options.onOutput);
 
   const kill = (name: NodeJS.Signals): void => {
     try {
@@ -200,7 +213,9 @@ export async function start(
       durationMs: performance.now() - startedAt,
     };
   })();
-  return { pid, stdin: child.stdin, exited, kill };
+  // Node makes a pipe of a child's a socket pair, which is open in both directions (child_process, options.stdio).
+  const channel = (child.stdio[CHANNEL] ?? null) as Duplex | null;
+  return { pid, stdin: child.stdin, channel, exited, kill };
 }
 
 /** Numbers of the signals that end programs (signal(7), x86 and arm). */

@@ -22,7 +22,9 @@ const test = base.extend<{ list: List }>({
     store.write(() => {
       for (const image of IMAGES) insertImage(store, imageRow(image));
     });
-    state.sql("INSERT INTO vms SELECT 'v', 'web', id, '2026' FROM images WHERE name = 'c'");
+    state.sql(
+      "INSERT INTO vms (id, name, image_id, created_at) SELECT 'v', 'web', id, '2026' FROM images WHERE name = 'c'",
+    );
     await use({
       names({ filters = [], sort = 'name' }) {
         return listOf({ store, layout }, { filters, sort })

@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { describe, expect } from 'vitest';
+import { bootsOf } from '../../../src/lib/store/boots.ts';
 import { listCachedSteps } from '../../../src/lib/store/cached-steps.ts';
 import { imageByName, listImages } from '../../../src/lib/store/images.ts';
 import { isRunAlive } from '../../../src/lib/store/liveness.ts';
@@ -10,6 +11,7 @@ import { migrate } from '../../../src/lib/store/migrate.ts';
 import { initial } from '../../../src/lib/store/migrations/0001-initial.ts';
 import { migrations } from '../../../src/lib/store/migrations/index.ts';
 import { openForReading, openForWriting } from '../../../src/lib/store/open.ts';
+import { operationById } from '../../../src/lib/store/operations.ts';
 import { SCHEMA_VERSION } from '../../../src/lib/store/version.ts';
 import { type State, test } from '../state.ts';
 
@@ -35,6 +37,7 @@ INSERT INTO vms VALUES ('v', 'vm', 'i', 'then');
 INSERT INTO operations (id, kind, state, run_id, pid, host, command, image_id, image_name, started_at, finished_at)
   VALUES ('o', 'register', 'succeeded', 'r', 1, 'h', 'c', 'i', 'kept', 'then', 'then');
 INSERT INTO operation_events (operation_id, at, stage, event) VALUES ('o', 'then', 's', 'started');
+INSERT INTO reservations VALUES ('o', 'name', 'kept', 'exclusive');
 `;
 
 /** A registry of the first schema, with one image and a VM of it, closed. */
@@ -166,6 +169,8 @@ test('a registry of the schema before is read as it is', async ({ state }) => {
   const reader = openForReading(state.layout);
   expect(reader && listImages(reader)).toMatchObject([{ name: 'kept', generation: 1, labels: '{}' }]);
   expect(reader && listCachedSteps(reader)).toEqual([]);
+  expect(reader && bootsOf(reader, 'i', 10)).toEqual([]);
+  expect(reader && operationById(reader, 'o')).toMatchObject({ vm_id: null, vm_name: null });
   reader?.close();
   expect(read(state.layout.database, 'PRAGMA user_version')).toBe(SCHEMA_VERSION - 1);
 });
@@ -180,6 +185,7 @@ test.for(Object.keys(migrations).map((_, index) => index + 1))(
     const { database } = state.layout;
     expect(read(database, 'PRAGMA user_version')).toBe(Object.keys(migrations).length);
     expect(read(database, "SELECT stage FROM operation_events WHERE operation_id = 'o'")).toBe('s');
+    expect(read(database, "SELECT key FROM reservations WHERE operation_id = 'o'")).toBe('kept');
     expect(read(database, "SELECT image_name FROM operations WHERE kind = 'register'")).toBe('kept');
     const orphan = "INSERT INTO reservations VALUES ('gone', 'name', 'n', 'exclusive')";
     expect(() => state.sql(orphan)).toThrow(/FOREIGN KEY/u);

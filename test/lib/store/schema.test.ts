@@ -74,7 +74,11 @@ describe('the schema refuses', () => {
       "INSERT INTO reservations VALUES ('o1', 'image', 'i', 'exclusive'), ('o2', 'image', 'i', 'exclusive')",
       /UNIQUE/u,
     ],
-    ['a VM of no image', `INSERT INTO vms VALUES ('v', 'v', 'gone', '${NOW}')`, /FOREIGN KEY/u],
+    [
+      'a VM of no image',
+      `INSERT INTO vms (id, name, image_id, created_at) VALUES ('v', 'v', 'gone', '${NOW}')`,
+      /FOREIGN KEY/u,
+    ],
   ] as const)('%s', async ([, statement, complaint], { state }) => {
     const database = await make(state);
     expect(() => database.exec(statement)).toThrow(complaint);
@@ -86,7 +90,7 @@ describe('the schema refuses', () => {
     const store = await openForWriting(state.layout, () => false);
     const row = imageRow();
     store.write(() => insertImage(store, row));
-    state.sql(`INSERT INTO vms VALUES ('v', 'vm', '${row.id}', '${NOW}')`);
+    state.sql(`INSERT INTO vms (id, name, image_id, created_at) VALUES ('v', 'vm', '${row.id}', '${NOW}')`);
     expect(() => store.write(() => deleteImage(store, row.id))).toThrow(/FOREIGN KEY/u);
     state.sql("DELETE FROM vms WHERE id = 'v'");
     store.write(() => deleteImage(store, row.id));
