@@ -236,8 +236,8 @@ export class Operation {
     await lock.release();
   }
 
-  /** Ends an operation that publishes nothing: removes its stage directory, then records what it has found out. */
-  async finish(record: (store: Store) => void): Promise<void> {
+  /** Ends an operation that publishes nothing: its stage directory goes. */
+  async finish(): Promise<void> {
     const { store } = this.#workspace;
     const { id, stage_dir } = this.row;
     for (const directory of stage_dir === null ? [] : setAside([stage_dir], id)) {
@@ -246,9 +246,6 @@ export class Operation {
     store.write(() => {
       // Whoever took this run for dead has ended it.
       if (!this.#ownRow()) return;
-      enterStage(store, id, 'persisted');
-      record(store);
-      addEvent(store, id, 'persisted', 'finished');
       finishOperation(store, id, 'succeeded');
     });
     clearInterval(this.#poll);

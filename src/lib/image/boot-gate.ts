@@ -86,13 +86,10 @@ export async function tryBoot(
 /** Lines of output that are of use in a message. */
 const SHOWN_LINES = 5;
 
-/**
- * @throws BangerError `boot_failed` unless the guest came up and every check succeeded
- */
-export function assertBooted(name: string, verdict: BootVerdict, trial: BootTrial): void {
+/** Null where the guest came up and every check succeeded. */
+export function bootFailure(name: string, verdict: BootVerdict, trial: BootTrial): BangerError | null {
   const fault = bootFault(verdict, trial);
-  if (fault === null) return;
-  throw new BangerError('boot_failed', `image ${name} ${fault}`);
+  return fault === null ? null : new BangerError('boot_failed', `image ${name} ${fault}`);
 }
 
 function bootFault(verdict: BootVerdict, { checks, timeoutMs }: BootTrial): string | null {
