@@ -29,5 +29,6 @@ export const COMMANDS: Readonly<Record<string, () => Promise<{ default: CommandC
   'trash:empty': () => import('./commands/trash/empty.ts'),
   'trash:list': () => import('./commands/trash/list.ts'),
   'trash:restore': () => import('./commands/trash/restore.ts'),
+  'vm:run': () => import('./commands/vm/run.ts'),
   version: () => import('./commands/version.ts'),
 };

@@ -140,3 +140,27 @@ export const replaceFlags = {
     helpGroup: 'REPLACE',
   }),
 };
+
+/** The machine that an image is booted in. */
+export const machineFlags = {
+  memory: Flags.string({
+    description: 'memory of the machine',
+    helpValue: 'SIZE',
+    default: '512M',
+    helpGroup: 'MACHINE',
+  }),
+  cpus: Flags.integer({
+    description: 'processors of the machine',
+    helpValue: 'NUMBER',
+    default: 1,
+    min: 1,
+    max: 64,
+    helpGroup: 'MACHINE',
+  }),
+  accel: Flags.option({
+    description: 'who runs the guest: KVM, or QEMU by itself (tcg); auto tries KVM once a boot of the host',
+    options: ['auto', 'kvm', 'tcg'] as const,
+    default: 'auto',
+    helpGroup: 'MACHINE',
+  })(),
+};

@@ -85,7 +85,8 @@ export function assertArtifactDirFree(path: string): void {
 export function describeOperation(operation: OperationRow): string {
   const age = formatDuration(Date.now() - Date.parse(operation.started_at));
   const where = `pid ${operation.pid} on ${oneLine(operation.host)}`;
-  return `${operation.kind} ${operation.image_name} (${where}, running for ${age})`;
+  const what = operation.vm_name === null ? '' : ` in VM ${operation.vm_name}`;
+  return `${operation.kind} ${operation.image_name}${what} (${where}, running for ${age})`;
 }
 
 /** Writes an operation's journal row with its reservations. Call under the lock, in the transaction that decided it. */

@@ -16,7 +16,7 @@ const STDERR = 2;
 let outputEnded = false;
 
 /** A result. A reader that has left ends the output, not the work; output that is lost otherwise is exit code 9. */
-export function print(text: string): void {
+export function print(text: string | Uint8Array): void {
   if (outputEnded) return;
   try {
     writeWhole(STDOUT, text);
@@ -30,7 +30,7 @@ export function print(text: string): void {
 }
 
 /** A message beside the result. Where it cannot be written there is nobody left to tell. */
-export function tell(text: string): void {
+export function tell(text: string | Uint8Array): void {
   try {
     writeWhole(STDERR, text);
   } catch {
@@ -48,8 +48,8 @@ export function terminalStream(): NodeJS.WriteStream {
   return process.stderr.on('error', () => {});
 }
 
-function writeWhole(descriptor: number, text: string): void {
-  const bytes = Buffer.from(text);
+function writeWhole(descriptor: number, text: string | Uint8Array): void {
+  const bytes = typeof text === 'string' ? Buffer.from(text) : text;
   for (let written = 0; written < bytes.length; ) {
     try {
       written += writeSync(descriptor, bytes, written);

@@ -55,8 +55,9 @@ function settle(store: Store, layout: Layout, operation: OperationRow): Leftover
   const isUnrecorded = planned_image !== null && !isPublished && !isStaged(operation);
   const isDeletion = ['delete', 'prune', 'empty'].includes(kind);
   const isTrashed = trashById(store, operation.image_id) !== undefined;
+  const ours = [layout.imagesDir, layout.trashDir, layout.vmsDir];
   const mine = [artifact_dir, stage_dir].flatMap((path) =>
-    path !== null && (isBelow(layout.imagesDir, path) || isBelow(layout.trashDir, path)) ? [path] : [],
+    path !== null && ours.some((directory) => isBelow(directory, path)) ? [path] : [],
   );
   const doomed = mine.filter((path) => path === stage_dir || isDeletion || isUnrecorded);
   const leftover: Leftover = {
@@ -84,12 +85,12 @@ function isStaged({ id, stage_dir }: OperationRow): boolean {
 }
 
 /** A state directory that was moved, or a registry that was tampered with, must not lead us elsewhere. */
-export function isBelow(imagesDir: string, path: string): boolean {
+export function isBelow(directory: string, path: string): boolean {
   if (['', '.', '..'].includes(basename(path))) return false;
-  const [above, images] = [dirname(path), imagesDir].map((directory) =>
-    statSync(directory, { bigint: true, throwIfNoEntry: false }),
+  const [above, ours] = [dirname(path), directory].map((one) =>
+    statSync(one, { bigint: true, throwIfNoEntry: false }),
   );
-  return above !== undefined && above.dev === images?.dev && above.ino === images.ino;
+  return above !== undefined && above.dev === ours?.dev && above.ino === ours.ino;
 }
 
 /** Renames directories so that nobody meets half of one; those that an earlier try renamed are found again. */

@@ -4,10 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { startMachine } from '../../src/lib/machine/qemu.ts';
 import { run } from '../../src/lib/system/process.ts';
-import type { BuiltImage } from '../support/builds.ts';
+import { bootstrapBootable } from '../support/bootable.ts';
 import { testAccounts } from '../support/cli.ts';
 import { test } from '../support/fixtures.ts';
-import { debianKernel } from '../support/kernel.ts';
 
 /** Emulated, on a machine that has other tests to run. */
 const BOOT_TIMEOUT_MS = 90_000;
@@ -21,9 +20,7 @@ test.for(ACCOUNTS)(
   { timeout: 2 * BOOT_TIMEOUT_MS },
   async (account, { makeHome }) => {
     const home = await makeHome(account);
-    const { kernel, modules } = await debianKernel();
-    const flags = ['--flavor', 'busybox', '--kernel', kernel, '--modules', modules];
-    const { document } = await home.json<BuiltImage>(['image', 'bootstrap', 'tiny', ...flags]);
+    const document = await bootstrapBootable(home, 'tiny');
     const { initrd_path: initrd, rootfs_path: rootfs, work_seed_path: workSeed } = document;
     await home.verify();
     expect((await stat(initrd ?? '')).size).toBeLessThan(8 * 2 ** 20);

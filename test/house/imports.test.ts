@@ -6,7 +6,10 @@ const FLOORS: readonly (readonly [name: string, files: RegExp])[] = [
   ['the program', /^src\/(?:main|index|complete|executable|oclif-config|oclif-help|not-found)\.ts$/u],
   ['commands', /^src\/commands\//u],
   ['the base command', /^src\/lib\/(?:command|build-flags)\.ts$/u],
-  ['the domain', /^src\/lib\/(?:image\/|check\/|completion\/|context\/|recipe\/|doctor\/|journal|version)/u],
+  [
+    'the domain',
+    /^src\/lib\/(?:image\/|check\/|completion\/|context\/|recipe\/|doctor\/|vm\/|journal|version)/u,
+  ],
   ['operations', /^src\/lib\/(?:operation|pipeline|build-log)\.ts$/u],
   ['the workspace', /^src\/lib\/(?:workspace|recovery|trash|trash-place|cached-steps|lock|config)\.ts$/u],
   ['the store', /^src\/lib\/store\//u],

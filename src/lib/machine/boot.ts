@@ -72,14 +72,14 @@ export async function boot(options: BootOptions): Promise<BootResult> {
   const machine = await startMachine({
     ...machineOptions,
     commandLine: ['root=/dev/vda', 'rw', `init=${agent.init}`],
-    hasPort: true,
+    channel: 'port',
     signal,
     onConsole(bytes) {
       fromConsole(bytes);
       lines.write(bytes);
     },
   });
-  machine.port?.on('data', reports.stream());
+  machine.channel?.on('data', reports.stream());
   const ending = AbortSignal.any([finished.signal, timeout]);
   ending.addEventListener('abort', () => machine.cutPower(), { once: true });
   if (ending.aborted) machine.cutPower();

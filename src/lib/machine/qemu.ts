@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { CHANNEL, type ProcessResult, start } from '../system/process.ts';
 import { hostCounterKhz } from './host-clock.ts';
 
-export const QEMU = 'qemu-system-x86_64';
+const QEMU = 'qemu-system-x86_64';
 
 /** Who runs the guest's instructions: the processor, by the host's kernel, or QEMU, which translates each of them. */
 export type Accelerator = 'kvm' | 'tcg';
@@ -32,8 +32,11 @@ export interface MachineOptions {
   cpus: number;
   accelerator: Accelerator;
   network: MachineNetwork | null;
-  /** A virtio port between guest and host: /dev/virtio-ports/PORT_NAME, where udev names it, else the one of /dev/vport… that has this name */
-  hasPort?: boolean;
+  /**
+   * What else connects it with us. `port`: a virtio port of the guest's, named PORT_NAME. `monitor`: by which the machine
+   * itself is told what to do.
+   */
+  channel?: 'port' | 'monitor';
   /** Aborting it ends the machine. */
   signal: AbortSignal;
   /** What comes over the serial console, as it comes. */
@@ -43,8 +46,8 @@ export interface MachineOptions {
 export interface RunningMachine {
   /** Types on the serial console. */
   type(bytes: Uint8Array | string): void;
-  /** The host's end of the virtio port. */
-  readonly port: Duplex | null;
+  /** Our end of the channel. */
+  readonly channel: Duplex | null;
   /** Ends it at once, as if its power were cut. */
   cutPower(): void;
   /** What becomes of QEMU; its status says nothing of the guest. */
@@ -65,11 +68,11 @@ const SECCOMP = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecont
 
 /** Starts a machine, which ends with us. */
 export async function startMachine(options: MachineOptions): Promise<RunningMachine> {
-  const { signal, onConsole, hasPort = false } = options;
+  const { signal, onConsole, channel } = options;
   const qemu = await start(QEMU, qemuArguments(options), {
     signal,
     stdin: 'pipe',
-    hasChannel: hasPort,
+    hasChannel: channel !== undefined,
     onOutput: onConsole,
   });
   // What is written to a machine that has ended goes nowhere.
@@ -77,15 +80,14 @@ export async function startMachine(options: MachineOptions): Promise<RunningMach
   qemu.channel?.on('error', () => {});
   return {
     type: (bytes) => qemu.stdin?.write(bytes),
-    port: qemu.channel,
+    channel: qemu.channel,
     cutPower: () => qemu.kill('SIGKILL'),
     exited: qemu.exited,
   };
 }
 
-/** Exported for tests. */
-export function qemuArguments(options: Omit<MachineOptions, 'signal' | 'onConsole'>): string[] {
-  const { kernel, initrd, commandLine, disks, memory, cpus, accelerator, network, hasPort = false } = options;
+function qemuArguments(options: Omit<MachineOptions, 'signal' | 'onConsole'>): string[] {
+  const { kernel, initrd, commandLine, disks, memory, cpus, accelerator, network, channel } = options;
   const words = ['console=ttyS0', 'reboot=t', 'panic=-1', ...clockWords(accelerator), ...commandLine];
   return [
     ...['-machine', MACHINE],
@@ -107,7 +109,7 @@ export function qemuArguments(options: Omit<MachineOptions, 'signal' | 'onConsol
     ...['-serial', 'chardev:console'],
     ...['-device', 'virtio-rng-device'],
     ...(network === null ? ['-nic', 'none'] : networkArguments(network)),
-    ...(hasPort ? PORT_ARGUMENTS : []),
+    ...(channel === undefined ? [] : CHANNEL_ARGUMENTS[channel]),
     ...disks.flatMap(diskArguments),
   ];
 }
@@ -121,11 +123,16 @@ function clockWords(accelerator: Accelerator): string[] {
   return accelerator === 'kvm' ? [] : [`tsc_early_khz=${hostCounterKhz()}`];
 }
 
-const PORT_ARGUMENTS = [
-  ...['-device', 'virtio-serial-device'],
-  ...['-chardev', `socket,id=port,fd=${CHANNEL}`],
-  ...['-device', `virtserialport,chardev=port,name=${PORT_NAME}`],
-];
+const SOCKET = ['-chardev', `socket,id=channel,fd=${CHANNEL}`];
+
+const CHANNEL_ARGUMENTS = {
+  port: [
+    ...SOCKET,
+    ...['-device', 'virtio-serial-device'],
+    ...['-device', `virtserialport,chardev=channel,name=${PORT_NAME}`],
+  ],
+  monitor: [...SOCKET, ...['-mon', 'chardev=channel,mode=control']],
+};
 
 function networkArguments({ sshPort, isClosed = false }: MachineNetwork): string[] {
   const forward = sshPort === undefined ? '' : `,hostfwd=tcp:127.0.0.1:${sshPort}-:22`;

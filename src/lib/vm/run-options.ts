@@ -1,0 +1,31 @@
+import { parseMemory, type TypedMachine } from '../image/boot-trial.ts';
+import { parseDuration } from '../image/duration.ts';
+import { type ConsoleOptions, showConsole } from './console.ts';
+import type { RunOptions } from './run.ts';
+
+/** The flags of a run, as they are typed. */
+export interface TypedRun extends TypedMachine {
+  'ssh-port'?: number | undefined;
+  timeout: string;
+}
+
+/**
+ * @param command one word: a line for the guest's shell; several: a program and its arguments
+ * @throws BangerError `usage`
+ */
+export function runOptions(typed: TypedRun, command: readonly string[], console: ConsoleOptions): RunOptions {
+  return {
+    memory: parseMemory(typed.memory),
+    cpus: typed.cpus,
+    acceleration: typed.accel,
+    sshPort: typed['ssh-port'],
+    timeoutMs: parseDuration(typed.timeout),
+    command: command.length > 1 ? [command.map(quoteWord).join(' ')] : command,
+    show: showConsole(console),
+  };
+}
+
+/** A word as any POSIX shell takes it; the guest's login shell reads what ssh(1) hands on as one line. */
+function quoteWord(word: string): string {
+  return /^[\w%+,./:=@-]+$/u.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
