@@ -6,7 +6,8 @@ import type { Layout } from '../layout.ts';
 import { openForReading } from '../store/open.ts';
 import { canReflink, existingPart, filesystemOf, spaceOf } from '../system/filesystem.ts';
 import { formatBytes, oneLine } from '../text.ts';
-import { asRoot, type Finding, fail, ok, type Patient, warn } from './finding.ts';
+import { type Finding, fail, ok, warn } from '../finding.ts';
+import { asRoot, type Patient } from './patient.ts';
 
 /** Less than a small build takes. */
 const LITTLE_BYTES = 4 * 1024 ** 3;

@@ -1,0 +1,78 @@
+import { type Finding, fail, ok, warn } from '../finding.ts';
+
+/** What a guest must have before it can read its disk: from there, nothing can be loaded. Any one of a group will do. */
+const NEEDED: readonly (readonly { module: string; option: string }[])[] = [
+  [{ module: 'virtio_blk', option: 'CONFIG_VIRTIO_BLK' }],
+  [
+    { module: 'virtio_mmio', option: 'CONFIG_VIRTIO_MMIO' },
+    { module: 'virtio_pci', option: 'CONFIG_VIRTIO_PCI' },
+  ],
+  [{ module: 'ext4', option: 'CONFIG_EXT4_FS' }],
+];
+
+/** Names of the modules that are looked for. */
+export const BOOT_MODULES: readonly string[] = NEEDED.flat().map(({ module }) => module);
+
+/** All that is known of where a kernel's drivers are. */
+export interface DriverSources {
+  /** What the kernel has built in; null where nothing tells. */
+  builtin: ReadonlySet<string> | null;
+  /** The kernel's configuration, which tells as well; null without one. */
+  config: string | null;
+  /** Those that the initrd has; null where it cannot be looked into. Without an initrd, none. */
+  initrd: ReadonlySet<string> | null;
+}
+
+export interface Drivers {
+  /** A phrase a group: `virtio_blk in the initrd`. */
+  present: readonly string[];
+  /** What the guest does without: `virtio_mmio or virtio_pci`. */
+  missing: readonly string[];
+  /** What cannot be told of. */
+  unknown: readonly string[];
+}
+
+/** Finds each driver that a boot needs. */
+export function findDrivers(sources: DriverSources): Drivers {
+  const drivers = { present: [] as string[], missing: [] as string[], unknown: [] as string[] };
+  for (const group of NEEDED) {
+    const places = group.map((driver) => ({ ...driver, place: placeOf(driver, sources) }));
+    const found = places.filter(({ place }) => place === 'built in' || place === 'in the initrd');
+    const named = group.map(({ module }) => module).join(' or ');
+    if (found.length > 0) drivers.present.push(phrase(found));
+    else if (places.some(({ place }) => place === 'unknown')) drivers.unknown.push(named);
+    else drivers.missing.push(named);
+  }
+  return drivers;
+}
+
+function phrase(found: readonly { module: string; place: string }[]): string {
+  const [first] = found;
+  const isOnePlace = found.every(({ place }) => place === first?.place);
+  if (isOnePlace) return `${found.map(({ module }) => module).join(' and ')} ${first?.place}`;
+  return found.map(({ module, place }) => `${module} ${place}`).join(' and ');
+}
+
+function placeOf(
+  { module, option }: { module: string; option: string },
+  { builtin, config, initrd }: DriverSources,
+): 'built in' | 'in the initrd' | 'missing' | 'unknown' {
+  const isBuiltIn = builtin?.has(module) ?? (config === null ? null : config.split('\n').includes(`${option}=y`));
+  if (isBuiltIn === true) return 'built in';
+  if (initrd?.has(module)) return 'in the initrd';
+  return isBuiltIn === null || initrd === null ? 'unknown' : 'missing';
+}
+
+/** @param mend gets the drivers that are missing into the boot */
+export function driversFinding({ present, missing, unknown }: Drivers, hasInitrd: boolean, mend: string): Finding {
+  const told = present.length === 0 ? '' : ` (${present.join(', ')})`;
+  if (missing.length > 0) {
+    const where = hasInitrd ? 'neither built into the kernel nor in the initrd' : 'not built into the kernel, and there is no initrd';
+    return fail('drivers', `${missing.join(', ')}: ${where}${told}`, mend);
+  }
+  if (unknown.length > 0) {
+    const detail = `whether the kernel has ${unknown.join(', ')} built in cannot be told without booting${told}`;
+    return warn('drivers', detail);
+  }
+  return ok('drivers', present.join(', '));
+}
