@@ -1,5 +1,5 @@
-import { findTool, toolVersion } from '../system/preflight.ts';
 import { type Finding, fail, ok, warn } from '../finding.ts';
+import { findTool, toolVersion } from '../system/preflight.ts';
 import { asRoot, type Patient } from './patient.ts';
 
 interface ToolSet {

@@ -19,8 +19,10 @@ export interface DriverSources {
   builtin: ReadonlySet<string> | null;
   /** The kernel's configuration, which tells as well; null without one. */
   config: string | null;
-  /** Those that the initrd has; null where it cannot be looked into. Without an initrd, none. */
-  initrd: ReadonlySet<string> | null;
+  /** Those that were seen in the initrd; without one, none. */
+  initrd: ReadonlySet<string>;
+  /** Whether all that is in the initrd was seen. */
+  isInitrdKnown: boolean;
 }
 
 export interface Drivers {
@@ -55,23 +57,33 @@ function phrase(found: readonly { module: string; place: string }[]): string {
 
 function placeOf(
   { module, option }: { module: string; option: string },
-  { builtin, config, initrd }: DriverSources,
+  { builtin, config, initrd, isInitrdKnown }: DriverSources,
 ): 'built in' | 'in the initrd' | 'missing' | 'unknown' {
-  const isBuiltIn = builtin?.has(module) ?? (config === null ? null : config.split('\n').includes(`${option}=y`));
+  const isBuiltIn =
+    builtin?.has(module) ?? (config === null ? null : config.split('\n').includes(`${option}=y`));
   if (isBuiltIn === true) return 'built in';
-  if (initrd?.has(module)) return 'in the initrd';
-  return isBuiltIn === null || initrd === null ? 'unknown' : 'missing';
+  if (initrd.has(module)) return 'in the initrd';
+  return isBuiltIn === null || !isInitrdKnown ? 'unknown' : 'missing';
 }
 
-/** @param mend gets the drivers that are missing into the boot */
-export function driversFinding({ present, missing, unknown }: Drivers, hasInitrd: boolean, mend: string): Finding {
+/**
+ * @param hasInitrd whether a boot has one that it makes use of
+ * @param mend gets the drivers that are missing into the boot
+ */
+export function driversFinding(
+  { present, missing, unknown }: Drivers,
+  hasInitrd: boolean,
+  mend: string,
+): Finding {
   const told = present.length === 0 ? '' : ` (${present.join(', ')})`;
   if (missing.length > 0) {
-    const where = hasInitrd ? 'neither built into the kernel nor in the initrd' : 'not built into the kernel, and there is no initrd';
+    const where = hasInitrd
+      ? 'neither built into the kernel nor in the initrd'
+      : 'not built into the kernel, and no initrd brings it';
     return fail('drivers', `${missing.join(', ')}: ${where}${told}`, mend);
   }
   if (unknown.length > 0) {
-    const detail = `whether the kernel has ${unknown.join(', ')} built in cannot be told without booting${told}`;
+    const detail = `whether there is ${unknown.join(', ')} cannot be told without booting${told}`;
     return warn('drivers', detail);
   }
   return ok('drivers', present.join(', '));

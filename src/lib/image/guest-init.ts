@@ -1,4 +1,3 @@
-import { lookup } from '../ext4/lookup.ts';
 import type { Volume } from '../ext4/volume.ts';
 import { type Finding, fail, ok, warn } from '../finding.ts';
 import type { KernelArch } from '../system/kernel-image.ts';
@@ -7,7 +6,7 @@ import { examineProgram, type Runnable } from './guest-program.ts';
 /** What a kernel runs first when nothing else is said, in the order in which it tries them (init/main.c, kernel_init). */
 const INITS = ['/sbin/init', '/etc/init', '/bin/init'] as const;
 const SHELL = '/bin/sh';
-const SYSTEMD = ['/usr/lib/systemd/systemd', '/lib/systemd/systemd'];
+const BUSYBOXES = ['/bin/busybox', '/sbin/busybox', '/usr/bin/busybox'];
 
 /**
  * The init that a guest would come up with.
@@ -37,10 +36,13 @@ function shellFinding(shell: Runnable, mend: string): Finding {
   return warn('init', `${none}: the guest comes up in a shell (${shell.detail})`, mend);
 }
 
-/** Whether the guest's init is systemd. */
-export function runsSystemd(volume: Volume): boolean {
-  const programs = INITS.map((path) => examineProgram(volume, path, null));
-  const init = programs.find(({ verdict }) => verdict !== 'absent' && verdict !== 'cannot run');
-  if (init === undefined || !('inode' in init)) return false;
-  return SYSTEMD.some((path) => lookup(volume, path, { follow: true })?.number === init.inode.number);
+/** Whether the guest's init is busybox's, which goes on whatever cannot be mounted. */
+export function runsBusybox(volume: Volume): boolean {
+  const inits = INITS.flatMap((path) => inodeOf(volume, path) ?? []);
+  return BUSYBOXES.some((path) => inodeOf(volume, path) === inits[0] && inits.length > 0);
+}
+
+function inodeOf(volume: Volume, path: string): number | null {
+  const found = examineProgram(volume, path, null);
+  return 'inode' in found ? found.inode.number : null;
 }

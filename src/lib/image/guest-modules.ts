@@ -3,8 +3,10 @@ import { BangerError, errnoOf } from '../errors.ts';
 import { childInode, childNames, textOfChild } from '../ext4/children.ts';
 import { lookup, readFile } from '../ext4/lookup.ts';
 import type { Volume } from '../ext4/volume.ts';
+import { builtinModules } from '../machine/builtin-modules.ts';
 import { openRegular } from '../system/regular-file.ts';
-import { builtinModules, MAX_BUILTIN_BYTES } from './module-name.ts';
+import { oneLine } from '../text.ts';
+import { MAX_BUILTIN_BYTES } from './initrd-modules.ts';
 import { moduleTreesIn } from './modules.ts';
 
 /** /boot/config-<version>; Debian's has 250 KB, in bytes. */
@@ -33,7 +35,9 @@ export function readGuestModules(volume: Volume, version: string | null): GuestM
     isListed: own !== null && lookup(volume, `${directory}/modules.dep`, { follow: true }) !== null,
     builtin: own === null ? null : builtinOf(read(volume, `${directory}/modules.builtin`, MAX_BUILTIN_BYTES)),
     config:
-      own === null ? null : (read(volume, `/boot/config-${own}`, MAX_CONFIG_BYTES)?.toString('latin1') ?? null),
+      own === null
+        ? null
+        : (read(volume, `/boot/config-${own}`, MAX_CONFIG_BYTES)?.toString('latin1') ?? null),
   };
 }
 
@@ -53,23 +57,29 @@ function read(volume: Volume, path: string, limit: number): Buffer | null {
 
 /** An empty one was cut short: it would say that nothing is built in. */
 function builtinOf(content: Buffer | null): ReadonlySet<string> | null {
-  return content === null || content.length === 0 ? null : builtinModules(content);
+  return content === null || content.length === 0 ? null : builtinModules(content.toString('latin1'));
 }
 
-/**
- * What a kernel has built in, by an image's own directory of modules; null when that does not say.
- * @throws BangerError `preflight_failed` when the directory cannot be read
- */
-export async function builtinIn(directory: string, version: string | null): Promise<ReadonlySet<string> | null> {
+/** What an image's own directory of modules says of a kernel. */
+export interface OwnModules {
+  hasVersion: boolean;
+  /** What the kernel has built in; null where that is not said. */
+  builtin: ReadonlySet<string> | null;
+}
+
+/** @throws BangerError `preflight_failed` when the directory cannot be read */
+export async function readOwnModules(directory: string, version: string | null): Promise<OwnModules> {
   try {
     const trees = await moduleTreesIn(directory, version);
     const own = trees.find((tree) => tree.version === version);
-    return own === undefined ? null : builtinOf(readHostFile(join(own.path, 'modules.builtin')));
+    const content = own === undefined ? null : readHostFile(join(own.path, 'modules.builtin'));
+    return { hasVersion: own !== undefined, builtin: builtinOf(content) };
   } catch (error) {
     const errno = errnoOf(error);
     if (errno === undefined) throw error;
     const why = errno === 'ENOENT' ? 'does not exist' : `cannot be read (${errno})`;
-    throw new BangerError('preflight_failed', `modules directory ${directory} ${why}`, { cause: error });
+    const message = `modules directory ${oneLine(directory)} ${why}`;
+    throw new BangerError('preflight_failed', message, { cause: error });
   }
 }
 

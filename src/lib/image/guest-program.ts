@@ -54,7 +54,9 @@ export function examineProgram(volume: Volume, path: string, arch: KernelArch | 
   if (inode === 'loop') return cannot('goes through too many symbolic links');
   if (inode === null) {
     // A link that leads nowhere is told, though to the kernel it is nothing at all.
-    return find(volume, path, false) === null ? { verdict: 'absent' } : cannot('is a link that leads nowhere');
+    return find(volume, path, false) === null
+      ? { verdict: 'absent' }
+      : cannot('is a link that leads nowhere');
   }
   if (inode.type !== 'file') return cannot(`is no regular file, but a ${inode.type}`);
   if ((inode.mode & ANY_EXECUTE) === 0) return cannot(`is not executable (mode 0${inode.mode.toString(8)})`);
@@ -64,7 +66,8 @@ export function examineProgram(volume: Volume, path: string, arch: KernelArch | 
   if (interpreter === null) return cannot('is neither an ELF program nor a script with an interpreter');
   if (depth === MAX_INTERPRETERS) return cannot('has too many interpreters behind one another');
   const found = examineProgram(volume, interpreter, arch, depth + 1);
-  if (found.verdict === 'absent') return cannot(`is a script for ${oneLine(interpreter)}, which is not there`);
+  if (found.verdict === 'absent')
+    return cannot(`is a script for ${oneLine(interpreter)}, which is not there`);
   const detail = `${shown} is a script: ${found.detail}`;
   return found.verdict === 'cannot run' ? { ...found, detail } : { ...found, detail, inode };
 }
@@ -97,7 +100,8 @@ function examineElf(
   const known = arch === null ? null : MACHINES[arch];
   const isOwn = known === null || machine === known.own;
   const named = MACHINE_NAMES[machine] ?? `machine ${machine}`;
-  if (!isOwn && machine !== known?.compatible) return cannot(`is a program for ${named}, the kernel for ${arch}`);
+  if (!isOwn && machine !== known?.compatible)
+    return cannot(`is a program for ${named}, the kernel for ${arch}`);
   const needed = elfInterpreter(start) ?? elfInterpreter(readContent(volume, inode, HEAD_BYTES[1]));
   if (needed === null) return cannot('is a broken ELF file');
   if (needed !== 'none') {

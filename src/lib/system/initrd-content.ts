@@ -4,10 +4,8 @@ import { ByteStream } from './byte-stream.ts';
 import { type CpioEntry, readCpio } from './cpio-reader.ts';
 import { initrdFormatOf } from './initrd-image.ts';
 import { unpackPart } from './initrd-unpacking.ts';
-import { openRegular, type RegularFile } from './regular-file.ts';
+import { openRegular, piecesFrom, type RegularFile } from './regular-file.ts';
 
-/** Read at a time, in bytes. */
-const PIECE_BYTES = 256 * 1024;
 /** Of the file and of what it holds, each; all of it must fit into a machine's memory beside its kernel. */
 const MAX_BYTES = 2 * 1024 ** 3;
 /** A whole distribution's root has some 100,000. */
@@ -59,7 +57,7 @@ async function* partsOf(
   const tooShort = (): BangerError => broken('it ends too early');
   for (let [position, parts] = [0, 0]; ; parts += 1) {
     if (parts > MAX_PARTS) throw tooLarge(path);
-    const plain = new ByteStream(piecesOf(file, position, signal), tooShort);
+    const plain = new ByteStream(piecesFrom(file, position, signal), tooShort);
     yield* readCpio(plain, broken);
     if ((await plain.peek()) === null) return;
     position += plain.taken;
@@ -68,7 +66,7 @@ async function* partsOf(
     if (format === null || format === 'cpio') {
       throw broken(`what follows its first ${position} bytes is no archive`);
     }
-    const part = await unpackPart(format, piecesOf(file, position, signal), broken, signal);
+    const part = await unpackPart(format, piecesFrom(file, position, signal), broken, signal);
     const unpacked = new ByteStream(bounded(part.output, limits, path), tooShort);
     try {
       yield* readCpio(unpacked, broken);
@@ -79,21 +77,6 @@ async function* partsOf(
     const consumed = part.consumed();
     if (consumed === null) return;
     position += consumed;
-  }
-}
-
-async function* piecesOf(
-  file: RegularFile,
-  from: number,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<Buffer> {
-  for (let position = from; ; ) {
-    signal?.throwIfAborted();
-    const piece = Buffer.allocUnsafe(PIECE_BYTES);
-    const count = await file.readInto(piece, position);
-    if (count === 0) return;
-    position += count;
-    yield piece.subarray(0, count);
   }
 }
 

@@ -5,9 +5,7 @@ import { openRegular } from './regular-file.ts';
 export type InitrdFormat = 'cpio' | 'gzip' | 'bzip2' | 'lzma' | 'xz' | 'lzo' | 'lz4' | 'zstd';
 
 /** What an initial ramdisk is. `description` is a phrase with its article, to stand after "is". */
-export type InitrdImage =
-  | { format: InitrdFormat }
-  | { format: 'unknown'; description: string };
+export type InitrdImage = { format: InitrdFormat } | { format: 'unknown'; description: string };
 
 /**
  * How what the kernel unpacks begins, one character a byte: an archive (Linux,

@@ -68,10 +68,7 @@ const GZIP_TRAILER_BYTES = 8;
  * As lib/decompress_inflate.c has it: of what may follow the header (RFC 1952) it knows a name. Node's own Gunzip would take
  * what follows for another member, and fail.
  */
-async function unpackGzip(
-  input: AsyncIterable<Buffer>,
-  broken: (why: string) => Error,
-): Promise<Unpacking> {
+async function unpackGzip(input: AsyncIterable<Buffer>, broken: (why: string) => Error): Promise<Unpacking> {
   const iterator = input[Symbol.asyncIterator]();
   let head = Buffer.alloc(0);
   let headerBytes = 0;
