@@ -1,17 +1,27 @@
 import { type Finding, fail, ok, warn } from '../finding.ts';
 
+interface Driver {
+  module: string;
+  option: string;
+  /** Words that a kernel has in it only with the driver. */
+  mark: string;
+}
+
 /** What a guest must have before it can read its disk: from there, nothing can be loaded. Any one of a group will do. */
-const NEEDED: readonly (readonly { module: string; option: string }[])[] = [
-  [{ module: 'virtio_blk', option: 'CONFIG_VIRTIO_BLK' }],
+const NEEDED: readonly (readonly Driver[])[] = [
+  [{ module: 'virtio_blk', option: 'CONFIG_VIRTIO_BLK', mark: 'virtio_blk\0' }],
   [
-    { module: 'virtio_mmio', option: 'CONFIG_VIRTIO_MMIO' },
-    { module: 'virtio_pci', option: 'CONFIG_VIRTIO_PCI' },
+    { module: 'virtio_mmio', option: 'CONFIG_VIRTIO_MMIO', mark: 'virtio-mmio\0' },
+    { module: 'virtio_pci', option: 'CONFIG_VIRTIO_PCI', mark: 'virtio-pci\0' },
   ],
-  [{ module: 'ext4', option: 'CONFIG_EXT4_FS' }],
+  [{ module: 'ext4', option: 'CONFIG_EXT4_FS', mark: 'EXT4-fs (%s): ' }],
 ];
 
 /** Names of the modules that are looked for. */
 export const BOOT_MODULES: readonly string[] = NEEDED.flat().map(({ module }) => module);
+
+/** What to look for in a kernel of which nothing else tells what it has built in. */
+export const BUILTIN_MARKS: readonly string[] = NEEDED.flat().map(({ mark }) => mark);
 
 /** All that is known of where a kernel's drivers are. */
 export interface DriverSources {
@@ -19,6 +29,8 @@ export interface DriverSources {
   builtin: ReadonlySet<string> | null;
   /** The kernel's configuration, which tells as well; null without one. */
   config: string | null;
+  /** Which of `BUILTIN_MARKS` are in the kernel. That one is not says little. */
+  marks: ReadonlySet<string>;
   /** Those that were seen in the initrd; without one, none. */
   initrd: ReadonlySet<string>;
   /** Whether all that is in the initrd was seen. */
@@ -56,14 +68,23 @@ function phrase(found: readonly { module: string; place: string }[]): string {
 }
 
 function placeOf(
-  { module, option }: { module: string; option: string },
-  { builtin, config, initrd, isInitrdKnown }: DriverSources,
+  driver: Driver,
+  sources: DriverSources,
 ): 'built in' | 'in the initrd' | 'missing' | 'unknown' {
-  const isBuiltIn =
-    builtin?.has(module) ?? (config === null ? null : config.split('\n').includes(`${option}=y`));
+  const isBuiltIn = builtInOf(driver, sources);
   if (isBuiltIn === true) return 'built in';
-  if (initrd.has(module)) return 'in the initrd';
-  return isBuiltIn === null || !isInitrdKnown ? 'unknown' : 'missing';
+  if (sources.initrd.has(driver.module)) return 'in the initrd';
+  return isBuiltIn === null || !sources.isInitrdKnown ? 'unknown' : 'missing';
+}
+
+/** Null where nobody knows. */
+function builtInOf(
+  { module, option, mark }: Driver,
+  { builtin, config, marks }: DriverSources,
+): boolean | null {
+  if (builtin !== null) return builtin.has(module);
+  if (config !== null) return config.split('\n').includes(`${option}=y`);
+  return marks.has(mark) ? true : null;
 }
 
 /**

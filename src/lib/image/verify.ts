@@ -2,12 +2,12 @@ import { BangerError, messageOf } from '../errors.ts';
 import { type Volume, withVolume } from '../ext4/volume.ts';
 import { type Finding, fail, findingsReport } from '../finding.ts';
 import type { ImageRow } from '../store/schema.ts';
-import { readKernelConfig } from '../system/kernel-config.ts';
+import { readKernelContent } from '../system/kernel-content.ts';
 import type { Superblock } from '../system/superblock.ts';
 import { oneLine } from '../text.ts';
 import type { Readings } from '../workspace.ts';
 import { bootSetOf } from './artifacts.ts';
-import { type Drivers, driversFinding, findDrivers } from './boot-drivers.ts';
+import { BUILTIN_MARKS, type Drivers, driversFinding, findDrivers } from './boot-drivers.ts';
 import { findImage } from './find.ts';
 import { fstabFinding } from './guest-fstab.ts';
 import { initFinding, runsBusybox } from './guest-init.ts';
@@ -115,13 +115,15 @@ async function examineDrivers(
   const content = initrd?.content ?? null;
   const builtin = guest?.builtin ?? own?.builtin ?? content?.builtin ?? null;
   // A kernel is looked through, which takes a moment, only where nothing else tells.
-  const isAsked = builtin === null && kernel.arch !== null;
-  const config = guest?.config ?? (isAsked ? await readKernelConfig(row.kernel_path, signal) : null);
+  const isTold = builtin !== null || (guest?.config ?? null) !== null || kernel.arch === null;
+  const told = isTold ? null : await readKernelContent(row.kernel_path, BUILTIN_MARKS, signal);
+  const config = guest?.config ?? told?.config ?? null;
   // One without an init is passed over, and with it the drivers that it has.
   const hasInitrd = initrd !== null && content?.hasInit !== false;
   const drivers = findDrivers({
     builtin,
     config,
+    marks: told?.marks ?? new Set(),
     initrd: (hasInitrd ? content?.found : null) ?? new Set<string>(),
     isInitrdKnown: !hasInitrd || content?.isOpaque === false,
   });
