@@ -1,6 +1,6 @@
 import { builtinModules } from '../machine/builtin-modules.ts';
 import { moduleOfFile } from '../machine/module-info.ts';
-import type { CpioEntry } from '../system/cpio-reader.ts';
+import type { UnpackedEntry } from '../system/cpio-reader.ts';
 import { textOfName } from '../system/file-name.ts';
 import { type InitrdOptions, readInitrd } from '../system/initrd-content.ts';
 
@@ -64,7 +64,7 @@ export async function readInitrdModules(
 }
 
 /** An empty one was cut short: it would say that nothing is built in. */
-async function builtinOf({ type, size, content }: CpioEntry): Promise<ReadonlySet<string> | null> {
+async function builtinOf({ type, size, content }: UnpackedEntry): Promise<ReadonlySet<string> | null> {
   if (type !== 'file' || size === 0 || size > MAX_BUILTIN_BYTES) return null;
   const pieces: Buffer[] = [];
   for await (const piece of content()) pieces.push(piece);

@@ -3,7 +3,7 @@ import type { ByteStream } from './byte-stream.ts';
 // cpio archives as kernels unpack them: Linux, Documentation/driver-api/early-userspace/buffer-format.rst, init/initramfs.c.
 
 /** One entry of an archive, whoever made it: nothing of it can be trusted. */
-export interface CpioEntry {
+export interface UnpackedEntry {
   type: 'file' | 'directory' | 'symlink' | 'other';
   name: Buffer;
   /** Bytes of content. */
@@ -22,7 +22,7 @@ const MAX_NAME = 4096;
 const TRAILER = 'TRAILER!!!';
 const ZERO_DIGIT = 0x30;
 const TYPE_MASK = 0xf000;
-const TYPES: Readonly<Record<number, CpioEntry['type']>> = {
+const TYPES: Readonly<Record<number, UnpackedEntry['type']>> = {
   16384: 'directory',
   32768: 'file',
   40960: 'symlink',
@@ -36,7 +36,7 @@ const TYPES: Readonly<Record<number, CpioEntry['type']>> = {
 export async function* readCpio(
   bytes: ByteStream,
   broken: (why: string) => Error,
-): AsyncGenerator<CpioEntry> {
+): AsyncGenerator<UnpackedEntry> {
   for (let isInside = false; ; ) {
     if (!isInside) {
       await bytes.skipZeros();

@@ -1,7 +1,7 @@
 import { BangerError } from '../errors.ts';
 import { formatBytes, oneLine } from '../text.ts';
 import { ByteStream } from './byte-stream.ts';
-import { type CpioEntry, readCpio } from './cpio-reader.ts';
+import { readCpio, type UnpackedEntry } from './cpio-reader.ts';
 import { initrdFormatOf } from './initrd-image.ts';
 import { unpackPart } from './initrd-unpacking.ts';
 import { openRegular, piecesFrom, type RegularFile } from './regular-file.ts';
@@ -9,7 +9,7 @@ import { openRegular, piecesFrom, type RegularFile } from './regular-file.ts';
 /** Of the file and of what it holds, each; all of it must fit into a machine's memory beside its kernel. */
 const MAX_BYTES = 2 * 1024 ** 3;
 /** A whole distribution's root has some 100,000. */
-const MAX_ENTRIES = 1_000_000;
+const MAX_ENTRIES = 500_000;
 /** Compressed parts that follow one another; two are usual. */
 const MAX_PARTS = 1000;
 /** How many bytes tell what a part is. */
@@ -26,7 +26,7 @@ export interface InitrdOptions {
  * @throws BangerError `corrupt` for what no kernel unpacks whole; `preflight_failed` when it is missing or unreadable, or
  * cannot be looked into for want of a tool (with the package that has it as a hint) or for its size
  */
-export async function* readInitrd(path: string, options: InitrdOptions = {}): AsyncGenerator<CpioEntry> {
+export async function* readInitrd(path: string, options: InitrdOptions = {}): AsyncGenerator<UnpackedEntry> {
   const file = openRegular(path);
   try {
     if (file.size > MAX_BYTES) throw tooLarge(path);
@@ -51,7 +51,7 @@ async function* partsOf(
   path: string,
   limits: { bytes: number },
   { signal }: InitrdOptions,
-): AsyncGenerator<CpioEntry> {
+): AsyncGenerator<UnpackedEntry> {
   const broken = (why: string): BangerError =>
     new BangerError('corrupt', `${oneLine(path)} is damaged: ${oneLine(why)}`);
   const tooShort = (): BangerError => broken('it ends too early');
