@@ -30,7 +30,7 @@ const SEED_DEVICE = '/dev/vdb';
 const HARMLESS = ['noauto', 'nofail', 'x-systemd.automount', 'comment=systemd.automount'];
 /** Of the kernel's own making, without a device. */
 const KERNEL_TYPES =
-  'autofs bpf binfmt_misc cgroup cgroup2 configfs debugfs devpts devtmpfs fusectl hugetlbfs ignore mqueue none proc pstore ramfs rootfs securityfs sysfs tmpfs tracefs'.split(
+  'autofs bpf binfmt_misc cgroup cgroup2 configfs debugfs devpts devtmpfs fusectl hugetlbfs ignore mqueue proc pstore ramfs rootfs securityfs sysfs tmpfs tracefs'.split(
     ' ',
   );
 /** systemd, src/basic/mountpoint-util.c, fstype_is_network. */
