@@ -8,6 +8,8 @@ import { type DiskName, fstabFaults } from './fstab-faults.ts';
 const FSTAB = '/etc/fstab';
 /** Thousands of entries, in bytes. */
 const MAX_BYTES = 1024 * 1024;
+/** How many entries are looked at: each may take a moment, and a guest of so many disks is none of ours. */
+const MAX_ENTRIES = 100;
 /** How many faults are told. */
 const MAX_TOLD = 5;
 
@@ -29,9 +31,13 @@ export function fstabFinding(volume: Volume, disks: Disks, isStrict: boolean, me
   }
   const fstab = parseFstab((readFile(volume, FSTAB, { limit: MAX_BYTES }) ?? '').toString());
   const isThere = (path: string): boolean => lookup(volume, path, { follow: true }) !== null;
+  const { entries, malformed } = fstab;
+  if (entries.length + malformed.length > MAX_ENTRIES) {
+    return warn('fstab', `it has ${entries.length + malformed.length} entries: they are not looked at`, mend);
+  }
   const faults = fstabFaults(fstab, { ...disks, isThere });
   if (faults.length === 0) {
-    const count = fstab.entries.length;
+    const count = entries.length;
     return ok('fstab', count === 0 ? 'nothing in it' : `${count} ${count === 1 ? 'entry' : 'entries'}`);
   }
   const told = faults.slice(0, MAX_TOLD).map(({ line, detail }) => `line ${line} ${detail}`);

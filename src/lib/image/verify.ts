@@ -40,7 +40,7 @@ export async function verifyImage(
   { image, signal }: { image: string; signal?: AbortSignal },
 ): Promise<Verification> {
   const row = findImage(store, image);
-  const findings = await examine(row, signal);
+  const findings = await examineImage(row, signal);
   const { id, name, kernel_version } = row;
   return {
     image: { id, name, kernel_version },
@@ -60,7 +60,8 @@ interface Outside {
   signal: AbortSignal | undefined;
 }
 
-async function examine(row: ImageRow, signal: AbortSignal | undefined): Promise<Finding[]> {
+/** Looks at every file of an image, whatever is wrong with the others. */
+export async function examineImage(row: ImageRow, signal?: AbortSignal): Promise<Finding[]> {
   const mends = mendsOf(row);
   const { rootfs, kernel, initrd, modules, workSeed } = bootSetOf(row);
   const options = (mend: string) => ({ mend, signal });
