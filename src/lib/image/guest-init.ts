@@ -38,8 +38,8 @@ function shellFinding(shell: Runnable, mend: string): Finding {
 
 /** Whether the guest's init is busybox's, which goes on whatever cannot be mounted. */
 export function runsBusybox(volume: Volume): boolean {
-  const inits = INITS.flatMap((path) => inodeOf(volume, path) ?? []);
-  return BUSYBOXES.some((path) => inodeOf(volume, path) === inits[0] && inits.length > 0);
+  const [init] = INITS.flatMap((path) => inodeOf(volume, path) ?? []);
+  return init !== undefined && BUSYBOXES.some((path) => inodeOf(volume, path) === init);
 }
 
 function inodeOf(volume: Volume, path: string): number | null {
