@@ -13,13 +13,9 @@ import { fstabFinding } from './guest-fstab.ts';
 import { initFinding, runsBusybox } from './guest-init.ts';
 import { machineIdFinding } from './guest-machine-id.ts';
 import { type GuestModules, type OwnModules, readGuestModules, readOwnModules } from './guest-modules.ts';
-import {
-  type ExaminedInitrd,
-  type ExaminedKernel,
-  examineInitrd,
-  examineKernel,
-} from './verify-boot-files.ts';
 import { examineDisk } from './verify-filesystem.ts';
+import { type ExaminedInitrd, examineInitrd } from './verify-initrd.ts';
+import { type ExaminedKernel, examineKernel } from './verify-kernel.ts';
 import { type Mends, mendsOf } from './verify-mends.ts';
 import { modulesFinding } from './verify-modules.ts';
 

@@ -134,6 +134,15 @@ describe('an initrd that is made to keep its reader busy', { timeout: 120_000 },
     await expect(namesOf(at('bomb'))).rejects.toMatchObject(tooMuch);
   });
 
+  test('has as much, packed by what a tool unpacks, which ends then', async () => {
+    const [header = Buffer.alloc(0)] = cpioOf([{ path: 'zeros', type: 'file', mode: 0o644 }]);
+    header.write('fffffff0', 54, 'latin1');
+    writeFileSync(at('header'), header);
+    const script = '{ cat "$0"; head -c 2200000000 /dev/zero; } | lz4 -l -c >"$1"';
+    await run('sh', ['-c', script, at('header'), at('lz4-bomb')]);
+    await expect(namesOf(at('lz4-bomb'))).rejects.toMatchObject(tooMuch);
+  });
+
   test('has more files than a system', async () => {
     const [first = Buffer.alloc(0)] = cpioOf([{ path: 'f', type: 'file', mode: 0o644 }]);
     const content = zstdCompressSync(Buffer.alloc(first.length * 500_001, first));
