@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { Finding } from '../../../src/lib/finding.ts';
-import { examineImage } from '../../../src/lib/image/verify.ts';
+import { examineImage } from '../../../src/lib/image/examine.ts';
 import { editExt4 } from '../../../src/lib/system/debugfs.ts';
 import { run } from '../../../src/lib/system/process.ts';
 import { changeGuest } from '../../support/guest-files.ts';
