@@ -23,6 +23,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<{ default: CommandC
   'image:sbom': () => import('./commands/image/sbom.ts'),
   'image:show': () => import('./commands/image/show.ts'),
   'image:unprotect': () => import('./commands/image/unprotect.ts'),
+  'image:verify': () => import('./commands/image/verify.ts'),
   'operation:cancel': () => import('./commands/operation/cancel.ts'),
   'operation:list': () => import('./commands/operation/list.ts'),
   'operation:show': () => import('./commands/operation/show.ts'),

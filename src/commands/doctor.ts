@@ -1,5 +1,5 @@
 import { BangerCommand } from '../lib/command.ts';
-import type { Finding } from '../lib/doctor/finding.ts';
+import { type Finding, findingsReport } from '../lib/finding.ts';
 import { print } from '../lib/output.ts';
 
 export default class Doctor extends BangerCommand {
@@ -13,9 +13,9 @@ export default class Doctor extends BangerCommand {
 
   async run(): Promise<Finding[]> {
     const { flags } = await this.parse(Doctor);
-    const { assertHealthy, doctorReport, examine } = await import('../lib/doctor/doctor.ts');
+    const { assertHealthy, examine } = await import('../lib/doctor/doctor.ts');
     const findings = await examine({ stateDir: flags['state-dir'] });
-    if (!this.jsonEnabled()) print(doctorReport(findings));
+    if (!this.jsonEnabled()) print(findingsReport(findings));
     assertHealthy(findings);
     return findings;
   }

@@ -1,7 +1,7 @@
 import { chmod, chown, mkdir, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import type { Finding } from '../../src/lib/doctor/finding.ts';
+import type { Finding } from '../../src/lib/finding.ts';
 import { testAccounts } from '../support/cli.ts';
 import { test } from '../support/fixtures.ts';
 import { fakeBzImage, makeRootfs } from '../support/images.ts';

@@ -1,13 +1,12 @@
 import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
-import { BangerError, messageOf } from '../errors.ts';
 import { type ArtifactKind, bootSetOf } from '../image/artifacts.ts';
 import { artifactFault } from '../image/requirements.ts';
 import type { Layout } from '../layout.ts';
 import { imageById, updateImage } from '../store/images.ts';
 import type { ImageRow } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
-import { checkExt4 } from '../system/ext4.ts';
+import { ext4Fault } from '../system/ext4.ts';
 import { isMissing, isThere } from '../system/filesystem.ts';
 import { oneLine, shellWord } from '../text.ts';
 import { curable, type Diagnosis, type Ground, incurable } from './finding.ts';
@@ -108,15 +107,10 @@ async function examineFilesystem(
   path: string,
   signal: AbortSignal | undefined,
 ): Promise<Diagnosis | null> {
-  try {
-    await checkExt4(path, signal === undefined ? {} : { signal });
-    return null;
-  } catch (error) {
-    signal?.throwIfAborted();
-    if (!(error instanceof BangerError) || error.code !== 'corrupt') throw error;
-    return incurable(
-      { problem: 'damaged_filesystem', image: image.name, path, detail: oneLine(messageOf(error)) },
-      `e2fsck -f ${shellWord(path)}`,
-    );
-  }
+  const detail = await ext4Fault(path, signal === undefined ? {} : { signal });
+  if (detail === null) return null;
+  return incurable(
+    { problem: 'damaged_filesystem', image: image.name, path, detail },
+    `e2fsck -f ${shellWord(path)}`,
+  );
 }

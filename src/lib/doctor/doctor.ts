@@ -1,10 +1,9 @@
 import { userInfo } from 'node:os';
 import { loadConfig } from '../config.ts';
 import { BangerError } from '../errors.ts';
+import type { Finding } from '../finding.ts';
 import { layoutOf } from '../layout.ts';
-import { formatTable } from '../table.ts';
-import { oneLine } from '../text.ts';
-import type { Finding, Patient } from './finding.ts';
+import type { Patient } from './patient.ts';
 import { examineSandbox } from './sandbox.ts';
 import { examineState } from './state.ts';
 import { examineTools } from './tools.ts';
@@ -34,22 +33,6 @@ function whoAsks(): Patient {
   } catch {
     return { uid, name: String(uid) };
   }
-}
-
-/** What `doctor` prints for people: a line a finding, and below it the command that mends it. */
-export function doctorReport(findings: readonly Finding[]): string {
-  const lines = formatTable(
-    ['', '', ''],
-    findings.map(({ status, name, detail }) => [status, name, detail]),
-  );
-  return lines
-    .split('\n')
-    .slice(1)
-    .flatMap((line, index) => {
-      const mend = findings[index]?.mend;
-      return mend ? [line, `      → ${oneLine(mend)}`] : [line];
-    })
-    .join('\n');
 }
 
 /** @throws BangerError `preflight_failed` with all findings when something required is missing */

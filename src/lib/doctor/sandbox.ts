@@ -1,3 +1,4 @@
+import { type Finding, fail, ok, warn } from '../finding.ts';
 import {
   deviceFault,
   findTool,
@@ -9,7 +10,7 @@ import {
 } from '../system/preflight.ts';
 import { limitsFor } from '../system/sandbox-limits.ts';
 import { oneLine } from '../text.ts';
-import { asRoot, type Finding, fail, ok, type Patient, warn } from './finding.ts';
+import { asRoot, type Patient } from './patient.ts';
 
 /** A guest has 65536 ids; the user's own is its root, so that many others are wanted at least. */
 const WANTED_IDS = 65_535;

@@ -2,11 +2,12 @@ import { constants, existsSync, statSync } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { BangerError, messageOf } from '../errors.ts';
+import { type Finding, fail, ok, warn } from '../finding.ts';
 import type { Layout } from '../layout.ts';
 import { openForReading } from '../store/open.ts';
 import { canReflink, existingPart, filesystemOf, spaceOf } from '../system/filesystem.ts';
 import { formatBytes, oneLine } from '../text.ts';
-import { asRoot, type Finding, fail, ok, type Patient, warn } from './finding.ts';
+import { asRoot, type Patient } from './patient.ts';
 
 /** Less than a small build takes. */
 const LITTLE_BYTES = 4 * 1024 ** 3;

@@ -1,5 +1,6 @@
+import { type Finding, fail, ok, warn } from '../finding.ts';
 import { findTool, toolVersion } from '../system/preflight.ts';
-import { asRoot, type Finding, fail, ok, type Patient, warn } from './finding.ts';
+import { asRoot, type Patient } from './patient.ts';
 
 interface ToolSet {
   /** The Debian package that brings them. */

@@ -10,6 +10,8 @@ import type { Volume } from './volume.ts';
 
 /** As the kernel has it (path_resolution(7)). */
 const MAX_LINKS = 40;
+/** How many blocks of directories one path is looked for in; a million files take some 10,000. */
+const MAX_BLOCKS = 2 ** 18;
 
 export interface LookupOptions {
   /** Whether a symbolic link at the path's end is followed, too; those on the way always are. */
@@ -19,13 +21,15 @@ export interface LookupOptions {
 /**
  * The inode of a path, as for a process whose root directory is the image's: absolute links and `..` stay inside.
  * @returns null when there is none
- * @throws BangerError `corrupt`; `preflight_failed` for a path of more than 40 links, or an encrypted directory
+ * @throws BangerError `corrupt`; `preflight_failed` for a path of more than 40 links, one that leads through huge directories
+ * again and again, or an encrypted directory
  */
 export function lookup(volume: Volume, path: string, { follow }: LookupOptions): Inode | null {
   const root = rootOf(volume);
   const trail = [root];
   const parts = path.split('/').reverse();
   let links = 0;
+  let blocks = 0;
   for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
     const directory = trail.at(-1) ?? root;
     if (part === '' || part === '.') {
@@ -36,6 +40,13 @@ export function lookup(volume: Volume, path: string, { follow }: LookupOptions):
     if (part === '..') {
       if (trail.length > 1) trail.pop();
       continue;
+    }
+    blocks += Math.ceil(directory.size / volume.geometry.blockSize);
+    if (blocks > MAX_BLOCKS) {
+      throw new BangerError(
+        'preflight_failed',
+        `${oneLine(volume.path)}: ${oneLine(path)} goes through too much of its directories`,
+      );
     }
     const child = findChild(volume, directory, part);
     if (child === null) return null;

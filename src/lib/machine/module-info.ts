@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { BangerError, messageOf } from '../errors.ts';
 import { run } from '../system/process.ts';
@@ -5,7 +6,7 @@ import { openRegular } from '../system/regular-file.ts';
 import { oneLine } from '../text.ts';
 
 /** How a module's file may be named (kernel/module, scripts/Makefile.modinst). */
-export const MODULE_FILE = /^(.+)\.ko(\.gz|\.xz|\.zst)?$/u;
+const MODULE_FILE = /^(.+)\.ko(\.gz|\.xz|\.zst)?$/u;
 /** The largest of Debian's has 15 MiB with its debug symbols stripped. */
 const MAX_BYTES = 64 * 1024 * 1024;
 
@@ -16,6 +17,12 @@ const SECTION_HEADER_BYTES = 64;
 /** A module's name as the kernel has it: file names and lists may say `virtio-blk`. */
 export function moduleName(name: string): string {
   return name.replaceAll('-', '_');
+}
+
+/** The module that a file is, by its path; null of another file. */
+export function moduleOfFile(path: string): string | null {
+  const [, name] = MODULE_FILE.exec(basename(path)) ?? [];
+  return name === undefined ? null : moduleName(name);
 }
 
 export interface KernelModule {

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { BangerError, errnoOf } from '../errors.ts';
 import { walkTree } from '../system/tree.ts';
 import { oneLine } from '../text.ts';
-import { MODULE_FILE, moduleName, readModule } from './module-info.ts';
+import { builtinModules } from './builtin-modules.ts';
+import { moduleName, moduleOfFile, readModule } from './module-info.ts';
 
 /** A distribution's generic kernel has 4,000 modules. */
 const MAX_FILES = 100_000;
@@ -17,9 +18,9 @@ export class ModuleTree {
   /** @throws BangerError `preflight_failed` for a directory that holds too much */
   static async open(directory: string): Promise<ModuleTree> {
     const files = new Map<string, string>();
-    for await (const { path, name } of filesBelow(directory)) {
-      const [, module] = MODULE_FILE.exec(name) ?? [];
-      if (module !== undefined) files.set(moduleName(module), path);
+    for await (const path of filesBelow(directory)) {
+      const module = moduleOfFile(path);
+      if (module !== null) files.set(module, path);
     }
     return new ModuleTree(directory, files, builtInOf(directory));
   }
@@ -66,26 +67,20 @@ export class ModuleTree {
   }
 }
 
-async function* filesBelow(directory: string): AsyncGenerator<{ path: string; name: string }> {
+async function* filesBelow(directory: string): AsyncGenerator<string> {
   let count = 0;
   for await (const { path, stats } of walkTree(directory)) {
     count += 1;
     if (count > MAX_FILES)
       throw new BangerError('preflight_failed', `${oneLine(directory)} holds more than ${MAX_FILES} files`);
-    if (stats.isFile()) yield { path, name: basename(path) };
+    if (stats.isFile()) yield path;
   }
 }
 
-/** `kernel/fs/ext4/ext4.ko`, a line each (Documentation/kbuild/kbuild.rst, modules.builtin). */
-function builtInOf(directory: string): Set<string> {
+/** Nothing where the tree does not say. */
+function builtInOf(directory: string): ReadonlySet<string> {
   try {
-    const lines = readFileSync(join(directory, 'modules.builtin'), 'utf8').split('\n');
-    return new Set(
-      lines.flatMap((line) => {
-        const [, name] = MODULE_FILE.exec(basename(line)) ?? [];
-        return name === undefined ? [] : [moduleName(name)];
-      }),
-    );
+    return builtinModules(readFileSync(join(directory, 'modules.builtin'), 'utf8'));
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return new Set();
     throw error;

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { BangerError } from '../errors.ts';
 import { rootOf } from '../ext4/children.ts';
 import { withVolume } from '../ext4/volume.ts';
-import { formatBytes } from '../text.ts';
+import { formatBytes, oneLine } from '../text.ts';
 import { editExt4, notMade, type Ownership, ownershipCommands } from './debugfs.ts';
 import { e2fsTarget } from './e2fs-target.ts';
 import { lastLines, type ProcessResult, type RunOptions, run, toolFailed } from './process.ts';
@@ -197,6 +197,21 @@ function damaged(image: string, mode: string, result: ProcessResult): BangerErro
 export async function checkExt4(image: string, options: Ext4Options = {}): Promise<void> {
   const result = await e2fsck(image, ['-fn'], options.signal);
   if (result.exitCode !== 0) throw damaged(image, '-fn', result);
+}
+
+/**
+ * What a check of all of a filesystem finds wrong with it, in words; null when nothing is.
+ * @throws BangerError as checkExt4, but for `corrupt`
+ */
+export async function ext4Fault(image: string, options: Ext4Options = {}): Promise<string | null> {
+  try {
+    await checkExt4(image, options);
+    return null;
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    if (!(error instanceof BangerError) || error.code !== 'corrupt') throw error;
+    return oneLine(error.message);
+  }
 }
 
 /**

@@ -1,17 +1,18 @@
 import { identifyDisk } from './disk-format.ts';
 import { openRegular } from './regular-file.ts';
 
+/** An archive, or what compresses one. */
+export type InitrdFormat = 'cpio' | 'gzip' | 'bzip2' | 'lzma' | 'xz' | 'lzo' | 'lz4' | 'zstd';
+
 /** What an initial ramdisk is. `description` is a phrase with its article, to stand after "is". */
-export type InitrdImage =
-  | { format: 'cpio' | 'gzip' | 'bzip2' | 'lzma' | 'xz' | 'lzo' | 'lz4' | 'zstd' }
-  | { format: 'unknown'; description: string };
+export type InitrdImage = { format: InitrdFormat } | { format: 'unknown'; description: string };
 
 /**
  * How what the kernel unpacks begins, one character a byte: an archive (Linux,
  * Documentation/driver-api/early-userspace/buffer-format.rst) or the compressors of lib/decompress.c. Archives may
  * follow one another, compressed or not; the first is what is looked at.
  */
-const BEGINNINGS: readonly (readonly [Exclude<InitrdImage['format'], 'unknown'>, string])[] = [
+const BEGINNINGS: readonly (readonly [InitrdFormat, string])[] = [
   ['cpio', '070701'],
   ['cpio', '070702'],
   ['gzip', '\x1f\x8b'],
@@ -25,21 +26,27 @@ const BEGINNINGS: readonly (readonly [Exclude<InitrdImage['format'], 'unknown'>,
 ];
 const LZ4_FRAME = '\x04\x22\x4d\x18';
 
+/** How the first of these bytes, eight at least, are to be unpacked; null for what no kernel unpacks. */
+export function initrdFormatOf(head: Buffer): InitrdFormat | null {
+  const text = head.toString('latin1', 0, 8);
+  return BEGINNINGS.find(([, beginning]) => text.startsWith(beginning))?.[0] ?? null;
+}
+
 /**
  * Names what an initrd is by reading a few KiB of it.
  * @throws BangerError `preflight_failed` when it is missing, unreadable or no regular file.
  */
 export async function identifyInitrd(path: string): Promise<InitrdImage> {
   const file = openRegular(path);
-  let head: string;
+  let head: Buffer;
   try {
-    head = file.readAt(0, 8).toString('latin1');
+    head = file.readAt(0, 8);
   } finally {
     file.close();
   }
-  const found = BEGINNINGS.find(([, beginning]) => head.startsWith(beginning));
-  if (found) return { format: found[0] };
-  if (head.startsWith(LZ4_FRAME)) {
+  const format = initrdFormatOf(head);
+  if (format !== null) return { format };
+  if (head.toString('latin1').startsWith(LZ4_FRAME)) {
     return {
       format: 'unknown',
       description: 'an lz4 file of the frame format, which no kernel unpacks (lz4 -l makes the other)',

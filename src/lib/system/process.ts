@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { performance } from 'node:perf_hooks';
-import type { Duplex } from 'node:stream';
+import { type Duplex, PassThrough, type Readable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 import { BangerError } from '../errors.ts';
 import { stripControl } from '../text.ts';
@@ -66,6 +66,8 @@ export interface RunningProcess {
   readonly stdin: NodeJS.WritableStream | null;
   /** The other end of its descriptor CHANNEL: only when asked for. */
   readonly channel: Duplex | null;
+  /** Only when asked for: what it writes, no faster than it is read. To be read, or the process killed. */
+  readonly stdout: Readable | null;
   /** Settles when the process has ended; never rejects. */
   readonly exited: Promise<ProcessResult>;
   /** Signals the process group. A group that is gone is no error. */
@@ -136,6 +138,8 @@ export interface StartOptions extends ProcessOptions {
   stdin?: 'none' | 'pipe' | 'terminal';
   /** Gives it a socket as its descriptor CHANNEL. */
   hasChannel?: boolean;
+  /** `stream`: it is read as it comes, and the result has but the end of it. */
+  stdout?: 'kept' | 'stream';
 }
 
 /** The first descriptor after the standard ones. */
@@ -177,6 +181,8 @@ export async function start(
     throw new BangerError('tool_failed', `${file}: could not be started: ${output.message}`);
   }
 
+  // Whoever reads more slowly than it writes holds it back; what listens besides, then waits too.
+  const output = options.stdout === 'stream' ? child.stdout?.pipe(new PassThrough()) : undefined;
   if (onLine) {
     for (const name of ['stdout', 'stderr'] as const) {
       const lines = splitLines((line) => onLine(line, name));
@@ -215,7 +221,7 @@ export async function start(
   })();
   // Node makes a pipe of a child's a socket pair, which is open in both directions (child_process, options.stdio).
   const channel = (child.stdio[CHANNEL] ?? null) as Duplex | null;
-  return { pid, stdin: child.stdin, channel, exited, kill };
+  return { pid, stdin: child.stdin, stdout: output ?? null, channel, exited, kill };
 }
 
 /** Numbers of the signals that end programs (signal(7), x86 and arm). */

@@ -71,3 +71,22 @@ export function openRegular(path: string): RegularFile {
     },
   };
 }
+
+/** Read at a time, in bytes. */
+const PIECE_BYTES = 256 * 1024;
+
+/** The content from a position on, in pieces. */
+export async function* piecesFrom(
+  file: RegularFile,
+  start: number,
+  signal?: AbortSignal,
+): AsyncGenerator<Buffer> {
+  for (let position = start; ; ) {
+    signal?.throwIfAborted();
+    const piece = Buffer.allocUnsafe(PIECE_BYTES);
+    const count = await file.readInto(piece, position);
+    if (count === 0) return;
+    position += count;
+    yield piece.subarray(0, count);
+  }
+}

@@ -1,4 +1,5 @@
 import { BangerError } from '../errors.ts';
+import { ByteStream } from './byte-stream.ts';
 import { textOfName } from './file-name.ts';
 
 /** One entry of an archive, whoever made it: nothing of it can be trusted. */
@@ -60,7 +61,7 @@ export function isTarHeader(block: Buffer): boolean {
  * @throws BangerError `preflight_failed` for one that is broken or ends too early, or holds what only GNU tar unpacks
  */
 export async function* readTar(source: AsyncIterable<Buffer>): AsyncGenerator<ReadEntry> {
-  const bytes = new Bytes(source);
+  const bytes = new ByteStream(source, () => broken('it ends too early'));
   const global = new Map<string, Buffer>();
   let local = new Map<string, Buffer>();
   for (;;) {
@@ -204,52 +205,4 @@ function number(header: Buffer, at: number, length: number): number {
 
 function padding(size: number): number {
   return (BLOCK - (size % BLOCK)) % BLOCK;
-}
-
-/** A stream as as many bytes at a time as are asked for. */
-class Bytes {
-  readonly #source: AsyncIterator<Buffer>;
-  #held: Buffer = Buffer.alloc(0);
-
-  constructor(source: AsyncIterable<Buffer>) {
-    this.#source = source[Symbol.asyncIterator]();
-  }
-
-  /** Null at the end; what ends in the middle is broken. */
-  async take(length: number): Promise<Buffer | null> {
-    if (this.#held.length === 0 && !(await this.#fill())) return null;
-    return this.takeAll(length);
-  }
-
-  async takeAll(length: number): Promise<Buffer> {
-    const pieces: Buffer[] = [];
-    for (let left = length; left > 0; ) {
-      const piece = await this.some(left);
-      pieces.push(piece);
-      left -= piece.length;
-    }
-    return Buffer.concat(pieces);
-  }
-
-  async skip(length: number): Promise<void> {
-    for (let left = length; left > 0; ) left -= (await this.some(left)).length;
-  }
-
-  /** At least one. */
-  async some(most: number): Promise<Buffer> {
-    if (this.#held.length === 0 && !(await this.#fill())) throw broken('it ends too early');
-    const piece = this.#held.subarray(0, most);
-    this.#held = this.#held.subarray(piece.length);
-    return piece;
-  }
-
-  async #fill(): Promise<boolean> {
-    for (;;) {
-      const { value, done } = await this.#source.next();
-      if (done === true) return false;
-      if (value.length === 0) continue;
-      this.#held = value;
-      return true;
-    }
-  }
 }

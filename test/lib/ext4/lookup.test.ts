@@ -26,7 +26,16 @@ beforeAll(async () => {
   for (let index = 1; index <= 41; index += 1) {
     symlinkSync(index === 1 ? 'top' : `chain${index - 1}`, join(tree, `chain${index}`));
   }
-  await run('mke2fs', ['-q', '-t', 'ext4', '-d', tree, image, '8M']);
+  // Each link goes through the same directory hundreds of times, and then to the next one.
+  mkdirSync(join(tree, 'crowd'));
+  for (let index = 0; index < 2000; index += 1)
+    writeFileSync(join(tree, `crowd/${index}${'-'.repeat(60)}`), '');
+  mkdirSync(join(tree, 'crowd/in'));
+  for (let index = 1; index <= 40; index += 1) {
+    const end = index === 1 ? 'top' : `weary${index - 1}`;
+    symlinkSync(`${'crowd/in/../../'.repeat(260)}${end}`, join(tree, `weary${index}`));
+  }
+  await run('mke2fs', ['-q', '-t', 'ext4', '-b', '4096', '-N', '4096', '-d', tree, image, '16M']);
 });
 afterAll(() => rmSync(directory, { recursive: true }));
 
@@ -73,6 +82,16 @@ test('a file larger than its limit is not read', () =>
       /a\/b\/file has 7 bytes, more than the 6/u,
     );
   }));
+
+test('a path that leads through a large directory again and again is given up', async () => {
+  await expect(
+    withVolume(image, (volume) => lookup(volume, 'weary40', { follow: true })),
+  ).rejects.toMatchObject({
+    code: 'preflight_failed',
+    message: expect.stringMatching(/too much of its directories/u),
+  });
+  expect(await withVolume(image, (volume) => lookup(volume, 'weary2', { follow: true }))).not.toBeNull();
+});
 
 test('an image whose journal holds writes is refused, and nothing else that e2fsck would pass', async () => {
   await run('debugfs', ['-w', '-R', 'feature needs_recovery', image]);
