@@ -164,3 +164,19 @@ export const machineFlags = {
     helpGroup: 'MACHINE',
   })(),
 };
+
+/** What a guest must do to pass. */
+export const bootFlags = {
+  check: Flags.string({
+    description: "command of the guest's shell that must succeed once it is up",
+    helpValue: 'COMMAND',
+    multiple: true,
+    multipleNonGreedy: true,
+    dependsOn: ['boot'],
+  }),
+  timeout: Flags.string({
+    description: 'how long the guest may take, checks included',
+    helpValue: 'DURATION',
+    default: '120s',
+  }),
+};

@@ -10,7 +10,7 @@ import { cloneFile } from '../system/clone.ts';
 import { growExt4 } from '../system/ext4.ts';
 import { findStaticBusybox } from '../system/static-busybox.ts';
 import { readSuperblock } from '../system/superblock.ts';
-import { formatDuration, oneLine, shellWord, stripControl } from '../text.ts';
+import { formatDuration, oneLine, stripControl } from '../text.ts';
 import { type BootSet, describeClone } from './artifacts.ts';
 import { makeSound } from './sound-copy.ts';
 
@@ -117,5 +117,5 @@ export function unitsText(units: readonly string[]): string {
 }
 
 function shown(check: string): string {
-  return shellWord(oneLine(check)).slice(0, 80);
+  return oneLine(check.trim()).slice(0, 80);
 }

@@ -20,21 +20,22 @@ export interface VerifyBootOptions {
   ref: string;
   trial: BootTrial;
   progress: ProgressMode;
+  /** Told what came of it, whether it passes or not. */
+  onReport: (report: BootReport) => void;
 }
 
 /**
  * Boots an image, runs checks in it, and records how long it took. The image is not changed.
- * @throws BangerError `boot_failed` with the report as its detail `boot`; `conflict` while the image is being changed
+ * @throws BangerError `boot_failed` unless it comes up and every check succeeds; `conflict` while the image is being changed
  */
 export async function verifyBoot(
   workspace: Workspace,
-  { ref, trial, progress }: VerifyBootOptions,
-): Promise<BootReport> {
+  { ref, trial, progress, onReport }: VerifyBootOptions,
+): Promise<void> {
   const { operation, image } = await begin(workspace, ref);
   const { stage_dir: stageDir, log_path: logPath } = operation.row;
   if (stageDir === null || logPath === null) throw new Error('a verification has a directory and a log');
   const log = new BuildLog(logPath);
-  let report: BootReport | undefined;
   await logged(workspace, log, () =>
     carryOut(
       operation,
@@ -56,9 +57,9 @@ export async function verifyBoot(
               },
             });
             const failure = bootFailure(image.name, verdict, trial);
-            report = reportOf(workspace.store, image, { verdict, trial, logPath });
+            onReport(reportOf(workspace.store, image, { verdict, trial, logPath }));
             recordBoot(workspace.store, image, { verdict, trial, passed: failure === null });
-            if (failure !== null) throw failure.annotate({ details: { boot: report } });
+            if (failure !== null) throw failure;
           },
         },
         { name: 'persisted', committing: true, run: () => operation.finish() },
@@ -66,8 +67,6 @@ export async function verifyBoot(
       { progress },
     ),
   );
-  if (report === undefined) throw new Error('a boot that succeeded has a report');
-  return report;
 }
 
 interface Reserved {

@@ -6,8 +6,7 @@ import { makePrivateDirectory } from '../system/private-directory.ts';
 import { type ProbeOutcome, probeKvm } from './probe.ts';
 import type { Accelerator } from './qemu.ts';
 
-export const ACCELERATIONS = ['auto', 'kvm', 'tcg'] as const;
-export type Acceleration = (typeof ACCELERATIONS)[number];
+export type Acceleration = 'auto' | 'kvm' | 'tcg';
 
 /** In the cache directory: what a guest made of KVM since the host booted. */
 const MEMORY = 'kvm.json';

@@ -35,7 +35,8 @@ export interface BootAgentOptions {
 /**
  * Puts an agent into a root filesystem that is to be thrown away: a directory of its own, with a program that the kernel
  * starts in place of the guest's init, and which becomes that init once it has left the agent behind. Reports: `started`
- * with the uptime in seconds and the kernel's log; `up` with the uptime, the state and, where units have failed, their names;
+ * with the uptime in seconds and the kernel's log; `up` with the uptime when the guest's init began, and now, the state and,
+ * where units have failed, their names;
  * `check` with index and status, then what was printed; `done`.
  * @throws BangerError `preflight_failed` for one whose journal was not replayed; `tool_failed`, as when it is full
  */
@@ -44,7 +45,7 @@ export async function addBootAgent(rootfs: string, options: BootAgentOptions): P
   const directory = `/.banger-${token}`;
   const agent: BootAgent = { init: `${directory}/init`, token };
   const files: Record<string, string> = {
-    init: initScript(directory),
+    init: initScript(directory, token),
     agent: agentScript(directory, { token, checks: options.checks.length }),
     ...Object.fromEntries(options.checks.map((check, index) => [`check-${index}`, `${check}\n`])),
   };
@@ -77,16 +78,19 @@ export async function addBootAgent(rootfs: string, options: BootAgentOptions): P
 const bb = (directory: string): string => `${directory}/busybox`;
 
 /**
- * Standard streams are those that the kernel opened, if there is a console. The agent is in a session of its own, which
- * no hangup of a terminal reaches.
+ * Standard streams are those that the kernel opened, if there is a console. Told before the guest's init has a chance to
+ * die; what that takes is in no phase. The agent is in a session of its own, which no hangup of a terminal reaches.
  */
-function initScript(directory: string): string {
+function initScript(directory: string, token: string): string {
   const busybox = bb(directory);
   return `#!${busybox} sh
+${reportingFunctions({ busybox, token, port: PORT_NAME })}
 ${busybox} mount -t proc proc ${directory}/proc
 read -r uptime _ <${directory}/proc/uptime
+report started "$uptime" "$(${busybox} dmesg 2>/dev/null | ${busybox} grep -e ' as init process')"
+read -r uptime _ <${directory}/proc/uptime
 ${busybox} umount ${directory}/proc
-${busybox} setsid ${busybox} sh ${directory}/agent "$uptime" <${directory}/init &
+${busybox} setsid ${busybox} sh ${directory}/agent "$count" "$uptime" <${directory}/init &
 for init in ${INITS.join(' ')}; do
   [ -x "$init" ] && exec "$init" "$@"
 done
@@ -96,13 +100,9 @@ echo "no init was found" >&2
 
 function agentScript(directory: string, { token, checks }: { token: string; checks: number }): string {
   const busybox = bb(directory);
-  return `started=$1
-${reportingFunctions({ busybox, token, port: PORT_NAME })}
-uptime() { read -r now _ </proc/uptime && echo "$now"; }
-
-# What comes to be by the guest's own doing.
-until [ -e /proc/uptime ]; do ${busybox} sleep 0.1; done
-report started "$started" "$(${busybox} dmesg 2>/dev/null | ${busybox} grep -e ' as init process')"
+  return `${reportingFunctions({ busybox, token, port: PORT_NAME })}
+count=$1
+started=$2
 
 # Children of the first process that lead a session with a terminal: somebody may log in, or has a shell.
 has_terminal() {
@@ -127,10 +127,10 @@ until [ -n "$state" ]; do
   fi
   [ -n "$state" ] || ${busybox} sleep 0.2
 done
-now=$(uptime)
 [ "$state" = running ] || [ "$state" = terminal ] ||
   failed=$(systemctl list-units --failed --plain --no-legend 2>/dev/null | ${busybox} cut -d' ' -f1)
-report up "$now" "$state" "$failed"
+read -r now _ </proc/uptime
+report up "$started" "$now" "$state" "$failed"
 
 index=0
 while [ "$index" -lt ${checks} ]; do

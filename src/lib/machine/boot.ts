@@ -103,7 +103,7 @@ class Progress {
 
   take({ name, values }: GuestReport): void {
     const result = this.#result;
-    const [first = '', second = '', third = ''] = values;
+    const [first = '', second = '', third = '', fourth = ''] = values;
     switch (name) {
       case 'started':
         result.reached = 'init';
@@ -112,13 +112,13 @@ class Progress {
         break;
       case 'up': {
         result.reached = 'up';
-        result.state = second;
-        result.failedUnits = third.split('\n').filter((unit) => unit !== '');
+        result.state = third;
+        result.failedUnits = fourth.split('\n').filter((unit) => unit !== '');
         const kernel = this.#kernel ?? this.#initAt;
         result.phases = {
           kernel,
           initrd: this.#hasInitrd ? Math.max(0, this.#initAt - kernel) : null,
-          userspace: Math.max(0, milliseconds(first) - this.#initAt),
+          userspace: Math.max(0, milliseconds(second) - milliseconds(first)),
         };
         break;
       }
