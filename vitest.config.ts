@@ -5,6 +5,9 @@ import { LongestFirst } from './test/support/longest-first.ts';
 /** Tests that choose themselves what they run. */
 const OF_ONE_FORM = [
   'test/e2e/boot.test.ts',
+  'test/e2e/gate.test.ts',
+  'test/e2e/verify-boot.test.ts',
+  'test/e2e/vm-run-debian.test.ts',
   'test/e2e/package.test.ts',
   'test/e2e/executable.test.ts',
   'test/e2e/modules.test.ts',

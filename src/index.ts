@@ -8,6 +8,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<{ default: CommandC
   check: () => import('./commands/check.ts'),
   completion: () => import('./commands/completion.ts'),
   doctor: () => import('./commands/doctor.ts'),
+  'image:bisect': () => import('./commands/image/bisect.ts'),
   'image:bootstrap': () => import('./commands/image/bootstrap.ts'),
   'image:build': () => import('./commands/image/build.ts'),
   'image:delete': () => import('./commands/image/delete.ts'),

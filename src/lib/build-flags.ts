@@ -147,7 +147,7 @@ export const machineFlags = {
     description: 'memory of the machine',
     helpValue: 'SIZE',
     default: '512M',
-    helpGroup: 'MACHINE',
+    helpGroup: 'BOOT',
   }),
   cpus: Flags.integer({
     description: 'processors of the machine',
@@ -155,28 +155,52 @@ export const machineFlags = {
     default: 1,
     min: 1,
     max: 64,
-    helpGroup: 'MACHINE',
+    helpGroup: 'BOOT',
   }),
   accel: Flags.option({
     description: 'who runs the guest: KVM, or QEMU by itself (tcg); auto tries KVM once a boot of the host',
     options: ['auto', 'kvm', 'tcg'] as const,
     default: 'auto',
-    helpGroup: 'MACHINE',
+    helpGroup: 'BOOT',
   })(),
 };
 
-/** What a guest must do to pass. */
-export const bootFlags = {
-  check: Flags.string({
+/** @param dependsOn flags without which there is no guest */
+export function checkFlag(dependsOn: string[] = []) {
+  return Flags.string({
     description: "command of the guest's shell that must succeed once it is up",
     helpValue: 'COMMAND',
     multiple: true,
     multipleNonGreedy: true,
-    dependsOn: ['boot'],
-  }),
+    dependsOn,
+    helpGroup: 'BOOT',
+  });
+}
+
+/** How long a guest that is tried may take. */
+export const timeoutFlag = {
   timeout: Flags.string({
-    description: 'how long the guest may take, checks included',
+    description: 'how long the guest may take to boot, checks included',
     helpValue: 'DURATION',
     default: '120s',
+    helpGroup: 'BOOT',
   }),
 };
+
+/** What an image must pass before it is published. */
+export const gateFlags = {
+  verify: Flags.option({
+    description: 'publish nothing that does not fit together; --verify=boot: nor what does not boot',
+    options: ['static', 'boot'] as const,
+    helpGroup: 'BOOT',
+  })(),
+  check: checkFlag(),
+  ...timeoutFlag,
+  ...machineFlags,
+};
+
+/** `--verify` alone stands for the first of its values: oclif knows no flag that may have one. */
+export function spellOutVerify(argv: readonly string[]): string[] {
+  const end = argv.includes('--') ? argv.indexOf('--') : argv.length;
+  return argv.map((word, index) => (word === '--verify' && index < end ? '--verify=static' : word));
+}

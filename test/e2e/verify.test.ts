@@ -62,7 +62,7 @@ ok  machine_id  each guest makes its own
     );
     expect(await home.ok(['image', 'verify', 'web', '--quiet'])).toBe('');
     const { status, document } = await verify(home);
-    expect([status, Object.keys(document)]).toEqual([0, ['image', 'ok', 'findings']]);
+    expect([status, Object.keys(document)]).toEqual([0, ['image', 'ok', 'findings', 'boot']]);
     expect(document).toMatchObject({ image: { name: 'web', kernel_version: SOUND_VERSION }, ok: true });
     expect(await digest()).toBe(before);
   });
@@ -78,7 +78,7 @@ ok  machine_id  each guest makes its own
     ]);
     expect(stderr).toContain('error: image web does not pass: init\n');
     const { document } = await verify(home);
-    expect(Object.keys(document)).toEqual(['image', 'ok', 'findings', 'error']);
+    expect(Object.keys(document)).toEqual(['image', 'ok', 'findings', 'boot', 'error']);
     expect(document).toMatchObject({
       ok: false,
       error: { code: 'boot_failed', exit_code: 10, hints: [expect.stringContaining('banger image build')] },

@@ -3,9 +3,11 @@ import * as Flags from '@oclif/core/flags';
 import {
   artifactFlags,
   cacheFlags,
+  gateFlags,
   progressFlag,
   recipeFlags,
   replaceFlags,
+  spellOutVerify,
   stepFlags,
 } from '../../lib/build-flags.ts';
 import { ChangingCommand } from '../../lib/command.ts';
@@ -46,12 +48,14 @@ export default class ImageBuild extends ChangingCommand {
     'log-file': Flags.string({ description: 'write the log here, too', helpValue: 'FILE' }),
     ...cacheFlags,
     ...replaceFlags,
+    ...gateFlags,
     ...progressFlag,
   };
 
   protected override readonly whenFailed = { outcome: 'failed' };
 
   async run(): Promise<BuiltJson | Forecast> {
+    this.argv = spellOutVerify(this.argv);
     const { args, flags, raw } = await this.parse(ImageBuild);
     const { buildOptions } = await import('../../lib/image/build-options.ts');
     const report = await import('../../lib/image/build-report.ts');

@@ -1,6 +1,6 @@
 import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
-import { bootFlags, machineFlags, progressFlag } from '../../lib/build-flags.ts';
+import { checkFlag, machineFlags, progressFlag, timeoutFlag } from '../../lib/build-flags.ts';
 import { ChangingCommand } from '../../lib/command.ts';
 import type { BootReport } from '../../lib/image/boot-report.ts';
 import type { Verification } from '../../lib/image/verify.ts';
@@ -20,7 +20,8 @@ export default class ImageVerify extends ChangingCommand {
   };
   static override flags = {
     boot: Flags.boolean({ description: 'boot it, too' }),
-    ...bootFlags,
+    check: checkFlag(['boot']),
+    ...timeoutFlag,
     ...machineFlags,
     ...progressFlag,
   };

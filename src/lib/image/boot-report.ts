@@ -1,7 +1,7 @@
-import type { Boot } from '../store/boots.ts';
+import type { Boot, NewBoot } from '../store/boots.ts';
 import { formatTable } from '../table.ts';
 import { formatAge, formatDuration } from '../text.ts';
-import { type BootVerdict, unitsText } from './boot-gate.ts';
+import { type BootTrial, type BootVerdict, unitsText } from './boot-gate.ts';
 
 /** A boot, or one of an earlier generation, as `--json` prints it. Milliseconds of the guest's clock. */
 export interface BootTimes {
@@ -49,6 +49,27 @@ export function earlierBoot(
 ): EarlierBoot {
   const total_ms = kernel_ms + (initrd_ms ?? 0) + userspace_ms;
   return { generation, at, accelerator, kernel_ms, initrd_ms, userspace_ms, total_ms };
+}
+
+/** What is kept of a boot; null of one that never came up. */
+export function bootRowOf(
+  imageId: string,
+  { phases, accelerator }: BootVerdict,
+  { trial, passed }: { trial: BootTrial; passed: boolean },
+): NewBoot | null {
+  if (phases === null) return null;
+  return {
+    image_id: imageId,
+    at: new Date().toISOString(),
+    vmm: 'qemu',
+    accelerator,
+    memory_bytes: trial.memory,
+    cpus: trial.cpus,
+    kernel_ms: phases.kernel,
+    initrd_ms: phases.initrd,
+    userspace_ms: phases.userspace,
+    passed: passed ? 1 : 0,
+  };
 }
 
 const HEADER = ['BOOT', 'WHEN', 'KERNEL', 'INITRD', 'USERSPACE', 'TOTAL', 'BY'];

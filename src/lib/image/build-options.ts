@@ -4,11 +4,12 @@ import { parseSize } from '../size.ts';
 import type { BuildOptions } from './build-plan.ts';
 import { buildSource, type TypedSource } from './build-source.ts';
 import { stepsFrom } from './build-step.ts';
+import { gateFrom, type TypedGate } from './gate.ts';
 import type { Preset } from './preset.ts';
 import { replaceFrom, type TypedReplace } from './replace.ts';
 
 /** The flags of a build, as they are typed. */
-export interface TypedBuild extends TypedSource, TypedReplace {
+export interface TypedBuild extends TypedSource, TypedReplace, TypedGate {
   replace?: boolean;
   size?: string | undefined;
   docker: boolean;
@@ -57,6 +58,7 @@ export function buildOptions(
     anew: typed['no-cache'] ? 'everything' : typed.refresh ? 'packages' : 'nothing',
     anewStages: typed['no-cache-filter'] ?? [],
     replace: replace ? replaceFrom(typed) : undefined,
+    gate: gateFrom(typed),
     logFile: typed['log-file'],
     mendOf: (artifact) => `mend the base, or give another: --${artifact}`,
   };

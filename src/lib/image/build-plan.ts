@@ -18,6 +18,7 @@ import { type BuildSource, type KnownProgram, type ProgramGround, readProgram } 
 import type { BuildStep } from './build-step.ts';
 import { type DigestGround, digestPath } from './digest-path.ts';
 import { planFlagSteps, preparationSteps } from './flag-steps.ts';
+import type { Gate } from './gate.ts';
 import { findHostKernel } from './host-kernel.ts';
 import { newImage } from './new-image.ts';
 import type { Preset } from './preset.ts';
@@ -50,6 +51,8 @@ export interface BuildOptions extends GivenFiles {
   /** Takes the name from the image that has it, which becomes an earlier generation. */
   replace?: Replace | undefined;
   progress: ProgressMode;
+  /** What it must pass before it is published. */
+  gate: Gate | null;
   /** On a terminal alone. */
   shellOnFailure: boolean;
   /** Where the log is written to as well. */

@@ -7,6 +7,7 @@ import { Operation } from '../operation.ts';
 import { carryOut, type Durations, publishingStages, type Stage, type StageContext } from '../pipeline.ts';
 import { sideBySide } from '../side-by-side.ts';
 import type { ImageRow } from '../store/schema.ts';
+import type { Store } from '../store/store.ts';
 import { cloneWritten, shareFile } from '../system/clone.ts';
 import { syncPath, syncTree } from '../system/durable.ts';
 import { type Repair, repairAndPunch } from '../system/ext4.ts';
@@ -25,6 +26,7 @@ import {
 import { type KeyedStep, lastKey, resultKey } from './build-program.ts';
 import { checkBuild } from './build-requirements.ts';
 import type { PresetFacts } from './flag-steps.ts';
+import { type Gate, passGate } from './gate.ts';
 import { publishGeneration } from './generation.ts';
 import type { CachedStep } from './kept-steps.ts';
 import { assertValidName } from './name.ts';
@@ -95,6 +97,7 @@ class Build {
   #kept: Promise<CachedStep | null> = Promise.resolve(null);
   #facts: Partial<PresetFacts> = {};
   #checkedRootfs: Promise<Repair> | undefined;
+  #recordBoot: ((store: Store) => void) | null = null;
 
   constructor(
     workspace: Workspace,
@@ -123,16 +126,15 @@ class Build {
 
   async carryOut(): Promise<Built> {
     const [operation, image] = [this.#operation, this.#image];
-    const { progress, ssh } = this.#options;
+    const { progress, ssh, gate } = this.#options;
     const stages: Stage[] = [
       { name: 'resolve_image', run: (context) => this.#resolve(context) },
       { name: 'launch_builder', run: (context) => this.#launch(context) },
       { name: 'prepare_work_seed', run: (context) => this.#prepareWorkSeed(context) },
       ...(ssh ? [{ name: 'seed_ssh', run: (context: StageContext) => this.#seedSsh(context) }] : []),
       { name: 'write_metadata', run: (context) => this.#writeMetadata(context) },
-      ...publishingStages(operation, image, (store) => publishGeneration(store, image), [
-        this.#staged('modules'),
-      ]),
+      ...(gate ? [{ name: 'verify', run: (context: StageContext) => this.#verify(gate, context) }] : []),
+      ...publishingStages(operation, image, (store) => this.#publish(store), [this.#staged('modules')]),
     ];
     const abandon = () => this.#abandon();
     const durations = await logged(this.#workspace, this.#log, () =>
@@ -296,6 +298,17 @@ class Build {
     const digest = packagesDigest(presetPackages, requested, docker);
     await writeFile(this.#staged('packages'), digest, { mode: 0o600 });
     if (this.#result === null) await this.#keepResult(note);
+  }
+
+  async #verify(gate: Gate, { signal, note, show }: StageContext): Promise<void> {
+    const { cacheDir } = this.#workspace.config;
+    const ground = { stageDir: this.#stageDir, cacheDir, log: this.#log, signal, note, show };
+    this.#recordBoot = await passGate(this.#image, gate, ground);
+  }
+
+  #publish(store: Store): void {
+    publishGeneration(store, this.#image);
+    this.#recordBoot?.(store);
   }
 
   /** Keeps what is about to be published, for a build that would repeat this one. */

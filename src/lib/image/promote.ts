@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { BuildLog, logged } from '../build-log.ts';
 import { BangerError, FaultList } from '../errors.ts';
 import { ARTIFACT_FILES } from '../layout.ts';
 import { assertArtifactDirFree, assertImageFree, Operation, type OperationPlan } from '../operation.ts';
@@ -7,6 +8,7 @@ import { carryOut, publishingStages, type Stage } from '../pipeline.ts';
 import type { ProgressMode } from '../progress.ts';
 import { updateImage } from '../store/images.ts';
 import type { ImageRow } from '../store/schema.ts';
+import type { Store } from '../store/store.ts';
 import { cloneFile, identify, sourceChanged } from '../system/clone.ts';
 import type { Workspace } from '../workspace.ts';
 import {
@@ -19,6 +21,7 @@ import {
   pathsOf,
 } from './artifacts.ts';
 import { findImage } from './find.ts';
+import { type Gate, passGate } from './gate.ts';
 import { readPackagesSidecar } from './packages-sidecar.ts';
 import { checkBootSet, type MendOf } from './requirements.ts';
 import { checkRoom } from './room.ts';
@@ -28,6 +31,8 @@ import { type ImagePlaces, placesFor } from './stage-directory.ts';
 
 export interface PromoteOptions {
   ref: string;
+  /** What the copy must pass before it is published. */
+  gate: Gate | null;
   progress: ProgressMode;
   mendOf: MendOf;
 }
@@ -38,11 +43,11 @@ export interface PromoteOptions {
  *   PreflightError when its files are not what they should be, or change meanwhile
  */
 export async function promoteImage(workspace: Workspace, options: PromoteOptions): Promise<ImageRow> {
-  const { ref, progress, mendOf } = options;
+  const { ref, gate, progress, mendOf } = options;
   const candidate = findUnmanaged(workspace, ref);
   await checkSource(workspace, candidate, mendOf);
   readPackagesSidecar(candidate.rootfs_path);
-  const { operation, decided } = await Operation.begin(workspace, () => reserve(workspace, ref));
+  const { operation, decided } = await Operation.begin(workspace, () => reserve(workspace, options));
   const { image, places } = decided;
   const source = presentParts(image);
   const promoted: ImageRow = {
@@ -105,18 +110,33 @@ export async function promoteImage(workspace: Workspace, options: PromoteOptions
       : image.work_seed_path !== null
         ? [skipWorkSeed]
         : [];
-  await carryOut(
-    operation,
-    [
-      copyRootfs,
-      ...workSeedStages,
-      copyBoot,
-      ...publishingStages(operation, promoted, (store) => {
-        if (!updateImage(store, promoted))
-          throw new Error(`image ${image.id} vanished while it was reserved`);
-      }),
-    ],
-    { progress },
+  const log = new BuildLog(places.logPath);
+  let recordBoot: ((store: Store) => void) | null = null;
+  const verify = (passed: Gate): Stage => ({
+    name: 'verify',
+    async run({ signal, note, show }) {
+      if (passed.boot) log.open();
+      const { cacheDir } = workspace.config;
+      const ground = { stageDir: places.stageDir, cacheDir, log, signal, note, show };
+      recordBoot = await passGate(promoted, passed, ground);
+    },
+  });
+  const publish = (store: Store): void => {
+    if (!updateImage(store, promoted)) throw new Error(`image ${image.id} vanished while it was reserved`);
+    recordBoot?.(store);
+  };
+  await logged(workspace, log, () =>
+    carryOut(
+      operation,
+      [
+        copyRootfs,
+        ...workSeedStages,
+        copyBoot,
+        ...(gate ? [verify(gate)] : []),
+        ...publishingStages(operation, promoted, publish),
+      ],
+      { progress },
+    ),
   );
   return promoted;
 }
@@ -154,7 +174,7 @@ function findUnmanaged({ store }: Workspace, ref: string): ImageRow {
 
 function reserve(
   workspace: Workspace,
-  ref: string,
+  { ref, gate }: PromoteOptions,
 ): { plan: OperationPlan; image: ImageRow; places: ImagePlaces } {
   const image = findUnmanaged(workspace, ref);
   assertImageFree(workspace.store, image, 'exclusive');
@@ -167,6 +187,8 @@ function reserve(
     reservations: [{ kind: 'image', key: image.id, mode: 'exclusive' }],
     stageDir: places.stageDir,
     artifactDir: places.artifactDir,
+    // What a guest says on its console is all that there is to log.
+    ...(gate?.boot ? { logPath: places.logPath } : {}),
   };
   return { plan, image, places };
 }

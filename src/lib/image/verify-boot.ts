@@ -12,7 +12,7 @@ import type { Store } from '../store/store.ts';
 import type { Workspace } from '../workspace.ts';
 import { bootSetOf } from './artifacts.ts';
 import { type BootTrial, type BootVerdict, bootFailure, tryBoot } from './boot-gate.ts';
-import { type BootReport, earlierBoot, timesOf } from './boot-report.ts';
+import { type BootReport, bootRowOf, earlierBoot, timesOf } from './boot-report.ts';
 import { findImage } from './find.ts';
 import { nameOf } from './generation.ts';
 
@@ -58,7 +58,8 @@ export async function verifyBoot(
             });
             const failure = bootFailure(image.name, verdict, trial);
             onReport(reportOf(workspace.store, image, { verdict, trial, logPath }));
-            recordBoot(workspace.store, image, { verdict, trial, passed: failure === null });
+            const row = bootRowOf(image.id, verdict, { trial, passed: failure === null });
+            if (row !== null) workspace.store.write(() => insertBoot(workspace.store, row));
             if (failure !== null) throw failure;
           },
         },
@@ -117,27 +118,4 @@ function reportOf(
       ),
     log_path: logPath,
   };
-}
-
-function recordBoot(
-  store: Store,
-  { id }: ImageRow,
-  { verdict, trial, passed }: { verdict: BootVerdict; trial: BootTrial; passed: boolean },
-): void {
-  const { phases, accelerator } = verdict;
-  if (phases === null) return;
-  store.write(() =>
-    insertBoot(store, {
-      image_id: id,
-      at: new Date().toISOString(),
-      vmm: 'qemu',
-      accelerator,
-      memory_bytes: trial.memory,
-      cpus: trial.cpus,
-      kernel_ms: phases.kernel,
-      initrd_ms: phases.initrd,
-      userspace_ms: phases.userspace,
-      passed: passed ? 1 : 0,
-    }),
-  );
 }

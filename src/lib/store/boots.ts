@@ -7,8 +7,9 @@ import type { Store } from './store.ts';
 const SINCE = 4;
 
 export type Boot = Selectable<BootRow>;
+export type NewBoot = Insertable<BootRow>;
 
-export function insertBoot(store: Store, boot: Insertable<BootRow>): void {
+export function insertBoot(store: Store, boot: NewBoot): void {
   store.change(sql.insertInto('boots').values(boot));
 }
 
