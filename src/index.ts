@@ -31,6 +31,11 @@ export const COMMANDS: Readonly<Record<string, () => Promise<{ default: CommandC
   'trash:empty': () => import('./commands/trash/empty.ts'),
   'trash:list': () => import('./commands/trash/list.ts'),
   'trash:restore': () => import('./commands/trash/restore.ts'),
+  'vm:create': () => import('./commands/vm/create.ts'),
+  'vm:delete': () => import('./commands/vm/delete.ts'),
+  'vm:list': () => import('./commands/vm/list.ts'),
   'vm:run': () => import('./commands/vm/run.ts'),
+  'vm:show': () => import('./commands/vm/show.ts'),
+  'vm:ssh': () => import('./commands/vm/ssh.ts'),
   version: () => import('./commands/version.ts'),
 };

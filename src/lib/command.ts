@@ -58,6 +58,12 @@ export abstract class BangerCommand extends Command {
   /** Whether standard error is for programs (`--progress json`). */
   protected tellsEvents = false;
 
+  /** Standard input is not for arguments: oclif would take one that is missing from there, `while read` loops and all. */
+  protected override parse: Command['parse'] = (options, argv) => {
+    for (const arg of Object.values(options?.args ?? {})) arg.ignoreStdin = true;
+    return super.parse(options, argv);
+  };
+
   /** Runs `look` on what there is, without the lock and without making anything. */
   protected async look<T>(flags: CommonFlags, look: (readings: Readings) => T | Promise<T>): Promise<T> {
     const { openReadings } = await import('./workspace.ts');

@@ -20,7 +20,7 @@ export function operationTable(operations: readonly OperationJson[]): string {
     operations.map((operation) => [
       shortId(operation.id),
       operation.kind,
-      operation.image_name,
+      operation.vm_name ?? operation.image_name,
       stateOf(operation),
       operation.stage ?? '-',
       formatAge(operation.started_at, now),

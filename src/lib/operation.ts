@@ -12,11 +12,12 @@ import {
   newOperation,
   type OperationDraft,
   operationById,
-  planImage,
+  planRow,
 } from './store/operations.ts';
 import { insertReservations, type Reservation, type Reserved, reservationsOf } from './store/reservations.ts';
-import type { ImageRow, OperationRow } from './store/schema.ts';
+import type { ImageRow, OperationRow, VmRow } from './store/schema.ts';
 import type { Store } from './store/store.ts';
+import { vmByName } from './store/vms.ts';
 import { renameDurably, syncTree } from './system/durable.ts';
 import { isThere } from './system/filesystem.ts';
 import { formatDuration, oneLine } from './text.ts';
@@ -73,10 +74,39 @@ export function assertImageFree(store: Store, image: ImageRow, mode: Reservation
   );
 }
 
-/** Throws when a directory stands where an image is to be published (exit 11): it is not ours to replace. */
+/** Throws unless a VM's name is free: of VMs, and of operations that will make one (exit 4). */
+export function assertVmNameFree(store: Store, name: string): void {
+  const vm = vmByName(store, name);
+  if (vm !== undefined) {
+    throw new BangerError('already_exists', `a VM named ${name} exists already (${shortId(vm.id)})`, {
+      hints: [`banger vm show ${name}`, `banger vm delete ${name}`, 'choose another name'],
+    });
+  }
+  const [reserved] = reservationsOf(store, 'vm_name', name);
+  if (!reserved) return;
+  throw new BangerError(
+    'already_exists',
+    `the name ${name} is taken by ${describeOperation(reserved.operation)}`,
+    {
+      hints: [`banger operation show ${shortId(reserved.operation.id)}`, 'choose another name'],
+    },
+  );
+}
+
+/** Throws while an operation is at work with a VM (exit 5). */
+export function assertVmFree(store: Store, vm: VmRow): void {
+  const [blocker] = reservationsOf(store, 'vm', vm.id);
+  if (!blocker) return;
+  const id = shortId(blocker.operation.id);
+  throw new BangerError('conflict', `VM ${vm.name} is in use by ${describeOperation(blocker.operation)}`, {
+    hints: [`wait for it: banger operation show ${id}`, `or stop it: banger operation cancel ${id}`],
+  });
+}
+
+/** Throws when a directory stands where one is to be published (exit 11): it is not ours to replace. */
 export function assertArtifactDirFree(path: string): void {
   if (!isThere(path)) return;
-  throw new BangerError('corrupt', `${path} exists already, but no image has it`, {
+  throw new BangerError('corrupt', `${path} exists already, but nothing in the registry has it`, {
     hints: ['banger check --repair'],
   });
 }
@@ -201,7 +231,7 @@ export class Operation {
    * the stage directory into place. Nothing is awaited between the lock and the rename.
    * @param durable what in the stage directory has been made durable already
    */
-  async activate(planned: ImageRow, durable: readonly string[] = []): Promise<void> {
+  async activate(planned: ImageRow | VmRow, durable: readonly string[] = []): Promise<void> {
     const { stage_dir, artifact_dir, id } = this.row;
     if (stage_dir === null || artifact_dir === null) throw new Error('this operation publishes no directory');
     await syncTree(stage_dir, this.signal, { durable });
@@ -214,7 +244,7 @@ export class Operation {
       // The last look: whoever asked before this gets what was asked for.
       if (this.#assertOurs(lock).cancel_requested_at !== null) throw this.#cancelled();
       this.signal.throwIfAborted();
-      planImage(store, id, JSON.stringify(planned));
+      planRow(store, id, JSON.stringify(planned));
     });
     this.#renaming = true;
     renameDurably(stage_dir, artifact_dir);

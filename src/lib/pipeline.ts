@@ -5,7 +5,7 @@ import { messageOf } from './errors.ts';
 import type { Operation } from './operation.ts';
 import { terminalStream } from './output.ts';
 import { type ProgressMode, reportIn } from './progress.ts';
-import type { ImageRow } from './store/schema.ts';
+import type { ImageRow, VmRow } from './store/schema.ts';
 import type { Store } from './store/store.ts';
 import { nameFullDisk } from './system/room.ts';
 import { formatDuration, oneLine, shellWord } from './text.ts';
@@ -66,7 +66,7 @@ export async function carryOut(
 /** The two last stages of an operation that publishes: the rename, and the transaction that makes it count. */
 export function publishingStages(
   operation: Operation,
-  planned: ImageRow,
+  planned: ImageRow | VmRow,
   write: (store: Store) => void,
   durable: readonly string[] = [],
 ): Stage[] {

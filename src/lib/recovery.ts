@@ -5,16 +5,11 @@ import { errnoOf } from './errors.ts';
 import { asidePath, type Layout } from './layout.ts';
 import { imageByArtifactDir, imageById } from './store/images.ts';
 import { forgetRuns, sweepDeadRuns } from './store/liveness.ts';
-import {
-  addEvent,
-  claimOperation,
-  finishOperation,
-  planImage,
-  runningOperations,
-} from './store/operations.ts';
+import { addEvent, claimOperation, finishOperation, planRow, runningOperations } from './store/operations.ts';
 import type { OperationRow } from './store/schema.ts';
 import type { Store } from './store/store.ts';
 import { trashById } from './store/trash.ts';
+import { vmById } from './store/vms.ts';
 import { syncDirectory } from './system/durable.ts';
 import { isThere } from './system/filesystem.ts';
 import { runMapped } from './system/mapped.ts';
@@ -49,11 +44,10 @@ export function claimLeftovers(store: Store, layout: Layout, runId: string): Lef
 
 function settle(store: Store, layout: Layout, operation: OperationRow): Leftover {
   const { id, kind, artifact_dir, stage_dir, planned_image } = operation;
-  const isPublished =
-    planned_image !== null && imageById(store, operation.image_id)?.artifact_dir === artifact_dir;
+  const isPublished = planned_image !== null && isRecorded(store, operation);
   // While the stage directory is there, what stands in the artifact directory's place is not what we made.
   const isUnrecorded = planned_image !== null && !isPublished && !isStaged(operation);
-  const isDeletion = ['delete', 'prune', 'empty'].includes(kind);
+  const isDeletion = ['delete', 'prune', 'empty', 'vm_delete'].includes(kind);
   const isTrashed = trashById(store, operation.image_id) !== undefined;
   const ours = [layout.imagesDir, layout.trashDir, layout.vmsDir];
   const mine = [artifact_dir, stage_dir].flatMap((path) =>
@@ -70,14 +64,24 @@ function settle(store: Store, layout: Layout, operation: OperationRow): Leftover
     // On its way into the trash, or out of it.
     if (isTrashed && !imageById(store, operation.image_id)) moveToTrash(layout, operation.image_id);
     // Whatever a tampered registry says: what an image has stays.
-    setAside(isTrashed ? [] : doomed.filter((path) => !imageByArtifactDir(store, path)), id);
+    setAside(isTrashed ? [] : doomed.filter((path) => !isSomebodys(store, path)), id);
     leftover.directories = mine.map((path) => asidePath(path, id)).filter(isThere);
     // Whoever comes after us must not undo what another has published in the same place since.
-    if (isUnrecorded) planImage(store, id, null);
+    if (isUnrecorded) planRow(store, id, null);
   } catch (failure) {
     leftover.failure = failure;
   }
   return leftover;
+}
+
+/** Whether the row is there that an operation was going to write. */
+function isRecorded(store: Store, { image_id, vm_id, artifact_dir }: OperationRow): boolean {
+  if (vm_id !== null) return vmById(store, vm_id) !== undefined;
+  return imageById(store, image_id)?.artifact_dir === artifact_dir;
+}
+
+function isSomebodys(store: Store, path: string): boolean {
+  return imageByArtifactDir(store, path) !== undefined || vmById(store, basename(path)) !== undefined;
 }
 
 function isStaged({ id, stage_dir }: OperationRow): boolean {

@@ -4,7 +4,7 @@ import { describe, expect, inject } from 'vitest';
 import { registerImage } from '../support/boot-files.ts';
 import { type Home, testAccounts } from '../support/cli.ts';
 import { test } from '../support/fixtures.ts';
-import { insertVm, sql } from '../support/registry.ts';
+import { insertVm, removeVms, sql } from '../support/registry.ts';
 import { startOnTerminal } from '../support/terminal.ts';
 
 async function show<T>(home: Home, name: string): Promise<T> {
@@ -54,7 +54,7 @@ describe('delete', () => {
     expect(document.error).toMatchObject({ code: 'conflict', exit_code: 5, vms: ['db', 'web'] });
     expect(await home.ok(['image', 'list', '--filter', 'in_use=yes', '--quiet'])).toBe('two\n');
 
-    sql(home, 'DELETE FROM vms');
+    removeVms(home);
     sql(home, "UPDATE images SET protected = 1 WHERE name = 'three'");
     expect(await home.fails(5, all)).toMatch(/^error: image three is protected\n/u);
     expect(await names(home)).toBe('one\nthree\ntwo\n');

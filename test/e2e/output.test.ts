@@ -3,7 +3,7 @@ import { describe, expect, inject } from 'vitest';
 import { makeDisk, registerImage } from '../support/boot-files.ts';
 import type { CliOptions, Home } from '../support/cli.ts';
 import { test } from '../support/fixtures.ts';
-import { insertVm, sql } from '../support/registry.ts';
+import { insertVm, removeVms, sql } from '../support/registry.ts';
 import { startOnTerminal, startProgramOnTerminal } from '../support/terminal.ts';
 
 /** Escape sequences that move the cursor or hide it: all but those that set colours (ECMA-48, SGR). */
@@ -184,6 +184,7 @@ describe('on a terminal', () => {
       ['image', 'list'],
       ['image', 'show', image],
       ['image', 'delete', image, '-y'],
+      ['vm', 'list'],
       ['operation', 'list'],
       ['operation', 'show', operation],
       ['operation', 'cancel', operation],
@@ -197,6 +198,6 @@ describe('on a terminal', () => {
           expect(stdout, args.join(' ')).toContain('\\u001b[2J\\u009b31mred');
       }
     }
-    sql(home, 'DELETE FROM vms');
+    removeVms(home);
   });
 });

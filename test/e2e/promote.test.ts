@@ -193,7 +193,9 @@ describe('promote', () => {
     const directory = join(home.stateDir, 'images', (await show(home, 'little')).id);
     await home.write(join(directory.slice(home.directory.length), 'precious'), 'kept');
     const said = await home.fails(11, ['image', 'promote', 'little']);
-    expect(said).toBe(`error: ${directory} exists already, but no image has it\n  → banger check --repair\n`);
+    expect(said).toBe(
+      `error: ${directory} exists already, but nothing in the registry has it\n  → banger check --repair\n`,
+    );
     expect(await readFile(join(directory, 'precious'), 'utf8')).toBe('kept');
     expect(await readdir(join(home.stateDir, 'images'))).toHaveLength(1);
     await rm(directory, { recursive: true });

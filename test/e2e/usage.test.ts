@@ -38,3 +38,12 @@ test.for([
     );
   },
 );
+
+test('no argument is taken from standard input, which may be a list that a loop reads', async ({
+  makeHome,
+}) => {
+  const home = await makeHome(inject('testRun').user);
+  const input = { input: 'a\nb\n' };
+  expect(await home.fails(2, ['image', 'rename', 'a'], input)).toContain('missing argument NAME');
+  expect(await home.fails(3, ['vm', 'ssh', 'a'], input)).toContain("no VM 'a'");
+});

@@ -16,7 +16,7 @@ const FLOORS: readonly (readonly [name: string, files: RegExp])[] = [
   ['the tools', /^src\/lib\/(?:system|ext4|repack|machine)\//u],
   [
     'words',
-    /^src\/lib\/(?:errors|error-report|finding|output|progress|text|size|id|layout|nearest|side-by-side|table|turn)\.ts$/u,
+    /^src\/lib\/(?:errors|error-report|finding|output|progress|text|size|id|layout|nearest|reference|side-by-side|table|turn)\.ts$/u,
   ],
 ];
 

@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+import { chownSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import type { Home } from './cli.ts';
@@ -18,13 +20,26 @@ export function sql<T extends Row = Row>(home: Home, statement: string, ...param
   }
 }
 
-/** A VM of an image: what will be made by commands that are still to come. */
+/** A VM of an image, whatever their names, with a disk in which there is nothing. */
 export function insertVm(home: Home, name: string, image: string): void {
+  const id = randomBytes(16).toString('hex');
   sql(
     home,
-    `INSERT INTO vms (id, name, image_id, created_at) SELECT lower(hex(randomblob(16))), ?, id, '2026-01-01T00:00:00.000Z' FROM images WHERE name = ?`,
-    ...[name, image],
+    `INSERT INTO vms (id, name, image_id, created_at) SELECT ?, ?, id, '2026-01-01T00:00:00.000Z' FROM images WHERE name = ?`,
+    ...[id, name, image],
   );
+  const directory = join(home.stateDir, 'vms', id);
+  const disk = join(directory, 'rootfs.ext4');
+  mkdirSync(directory, { mode: 0o700 });
+  writeFileSync(disk, '', { mode: 0o600 });
+  for (const path of [directory, disk]) chownSync(path, home.account.uid, home.account.gid);
+}
+
+/** Takes back all that `insertVm` did. */
+export function removeVms(home: Home): void {
+  sql(home, 'DELETE FROM vms');
+  const vmsDir = join(home.stateDir, 'vms');
+  for (const name of readdirSync(vmsDir)) rmSync(join(vmsDir, name), { recursive: true });
 }
 
 /** The stages of the newest operation of a kind, in the order in which they began. */

@@ -36,6 +36,30 @@ function inspectOwned(path: string, uid: number, mode?: number): string[] {
   ];
 }
 
+/** Every directory below `vms/` is a VM's, every VM has its own, with a root disk in it that is the owner's alone. */
+export function inspectVms(
+  stateDir: string,
+  vms: readonly { id: string; name: string }[],
+  uid: number,
+): string[] {
+  const vmsDir = join(stateDir, 'vms');
+  const expected = new Set(vms.map(({ id }) => id));
+  const strays = (existsSync(vmsDir) ? readdirSync(vmsDir) : []).filter((name) => !expected.has(name));
+  return [
+    ...strays.map((name) => `vms/${name} is no VM's`),
+    ...vms.flatMap(({ id, name }) => {
+      const own = join(vmsDir, id);
+      if (!existsSync(own)) return [`VM ${name} has lost its directory`];
+      const disks = readdirSync(own).filter((file) => file.endsWith('.ext4'));
+      return [
+        ...inspectOwned(own, uid, 0o700),
+        ...(disks.includes('rootfs.ext4') ? [] : [`VM ${name} has no root disk`]),
+        ...disks.flatMap((disk) => inspectOwned(join(own, disk), uid, 0o600)),
+      ];
+    }),
+  ];
+}
+
 /** Every directory below `images/` is a managed image's, every managed image has its own, and nothing is missing in it. */
 export function inspectArtifacts(
   stateDir: string,

@@ -9,6 +9,7 @@ import {
   inspectDirectories,
   inspectSteps,
   inspectTrash,
+  inspectVms,
   type RecordedImage,
   type RecordedStep,
 } from './verifier-files.ts';
@@ -49,6 +50,7 @@ export async function inspectState(
     ...inspectDirectories(stateDir, owner.uid),
     ...inspectArtifacts(stateDir, registry, owner.uid),
     ...inspectTrash(stateDir, registry.deleted, owner.uid),
+    ...inspectVms(stateDir, registry.vms, owner.uid),
     ...inspectSteps(stateDir, registry.steps, owner.uid),
     ...(await inspectLiveFiles(join(stateDir, 'live'))),
     ...(await Promise.all(filesystems.map(inspectFilesystem))).flat(),
@@ -66,7 +68,7 @@ export async function inspectRegistry(stateDir: string): Promise<Registry> {
   const copy = await mkdtemp(join(tmpdir(), 'banger-verifier-'));
   try {
     const path = join(stateDir, 'banger.db');
-    if (!existsSync(path)) return { complaints: [], images: [], deleted: [], steps: [] };
+    if (!existsSync(path)) return { complaints: [], images: [], deleted: [], steps: [], vms: [] };
     for (const suffix of ['', '-wal']) {
       if (existsSync(path + suffix)) await copyFile(path + suffix, join(copy, `banger.db${suffix}`));
     }
@@ -74,7 +76,7 @@ export async function inspectRegistry(stateDir: string): Promise<Registry> {
     try {
       return readRegistry(database, stateDir);
     } catch (error) {
-      return { complaints: [`banger.db: ${String(error)}`], images: [], deleted: [], steps: [] };
+      return { complaints: [`banger.db: ${String(error)}`], images: [], deleted: [], steps: [], vms: [] };
     } finally {
       database.close();
     }
@@ -89,6 +91,7 @@ interface Registry {
   /** Ids of images in the trash. */
   deleted: string[];
   steps: RecordedStep[];
+  vms: { id: string; name: string }[];
 }
 
 function readRegistry(database: Sqlite.Database, stateDir: string): Registry {
@@ -118,6 +121,7 @@ function readRegistry(database: Sqlite.Database, stateDir: string): Registry {
     steps: tables.includes('cached_steps')
       ? database.prepare<[], RecordedStep>('SELECT id, kind, state, title FROM cached_steps').all()
       : [],
+    vms: database.prepare<[], { id: string; name: string }>('SELECT id, name FROM vms').all(),
   };
 }
 

@@ -9,6 +9,7 @@ import { examineImage, type ImageCheck } from './images.ts';
 import { examinePermissions } from './permissions.ts';
 import { examineRegistry } from './registry.ts';
 import { entriesOf, examineLostAndFound, examineStrays, examineTrash } from './strays.ts';
+import { examineVms } from './vms.ts';
 
 export interface CheckOptions extends ImageCheck {
   /** Told which image is being looked at; a deep look takes its time. */
@@ -54,6 +55,7 @@ async function examine(
   // Before the rows are read: what has been made by then is in the registry.
   const entries = entriesOf(layout.imagesDir);
   const trashed = entriesOf(layout.trashDir);
+  const machines = entriesOf(layout.vmsDir);
   const steps = entriesOf(layout.stepsDir);
   const registry = examineRegistry(store, layout);
   if (registry.some(({ finding }) => finding.problem === 'damaged_registry')) {
@@ -71,7 +73,9 @@ async function examine(
     diagnoses: [
       ...registry,
       ...found,
-      ...examineStrays(store, layout, entries),
+      ...(await examineVms(store, layout)),
+      ...examineStrays(store, layout, layout.imagesDir, entries),
+      ...examineStrays(store, layout, layout.vmsDir, machines),
       ...examineTrash(store, layout, trashed),
       ...(await examineCachedSteps(store, layout, steps, options)),
       ...examinePermissions(layout, images),

@@ -5,30 +5,39 @@ import { listImages } from '../store/images.ts';
 import { runningOperations } from '../store/operations.ts';
 import type { Store } from '../store/store.ts';
 import { deleteTrash, listTrash, trashById } from '../store/trash.ts';
+import { listVms } from '../store/vms.ts';
 import { renameDurably, syncDirectory } from '../system/durable.ts';
 import { isThere } from '../system/filesystem.ts';
 import { oneLine, shellWord } from '../text.ts';
 import { trashPlace } from '../trash-place.ts';
 import { curable, type Diagnosis, note } from './finding.ts';
 
-/** What `images/` holds. Read before the registry: whatever was made by then is recorded there. */
+/** What a directory holds. Read before the registry: whatever was made by then is recorded there. */
 export function entriesOf(directory: string): string[] {
   return isThere(directory) ? readdirSync(directory).sort() : [];
 }
 
-/** Entries of `images/` that neither an image nor an operation at work has. Nobody removes them but the user. */
-export function examineStrays(store: Store, layout: Layout, entries: readonly string[]): Diagnosis[] {
+/**
+ * Entries of `images/` or `vms/` that neither an image, nor a VM, nor an operation at work has. Nobody removes them but the
+ * user.
+ */
+export function examineStrays(
+  store: Store,
+  layout: Layout,
+  directory: string,
+  entries: readonly string[],
+): Diagnosis[] {
   const known = knownEntries(store);
   return entries
     .filter((name) => !known.has(name))
-    .map((name) => ({ name, path: join(layout.imagesDir, name) }))
+    .map((name) => ({ name, path: join(directory, name) }))
     .filter(({ path }) => isThere(path))
     .map(({ name, path }) =>
       curable(
         {
           problem: 'unknown_entry',
           path,
-          detail: `${oneLine(path)} is in no record: no image has it, no operation made it`,
+          detail: `${oneLine(path)} is in no record: no image and no VM has it, no operation made it`,
         },
         `move it to ${oneLine(layout.lostAndFound)}`,
         (ground) => {
@@ -47,6 +56,7 @@ function knownEntries(store: Store): Set<string> {
     known.add(id);
     if (artifact_dir !== null) known.add(basename(artifact_dir));
   }
+  for (const { id } of listVms(store)) known.add(id);
   for (const { id, stage_dir, artifact_dir } of runningOperations(store)) {
     for (const path of [stage_dir, artifact_dir]) {
       if (path === null) continue;

@@ -120,7 +120,7 @@ export function enterStage(store: Store, operationId: string, stage: string): vo
 }
 
 /** Records the row that is about to be written, before the rename that publishes it; null once that was undone. */
-export function planImage(store: Store, operationId: string, planned: string | null): void {
+export function planRow(store: Store, operationId: string, planned: string | null): void {
   store.change(sql.updateTable('operations').set({ planned_image: planned }).where('id', '=', operationId));
 }
 

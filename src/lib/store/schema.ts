@@ -102,7 +102,7 @@ export interface OperationRow {
   stage_started_at: Timestamp | null;
   stage_dir: string | null;
   artifact_dir: string | null;
-  /** The image row (JSON) that it is about to write; set before the rename that publishes. */
+  /** The row (JSON), of an image or a VM, that it is about to write; set before the rename that publishes. */
   planned_image: string | null;
   log_path: string | null;
   error: string | null;

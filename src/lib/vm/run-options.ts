@@ -1,5 +1,6 @@
 import { parseMemory, type TypedMachine } from '../image/boot-trial.ts';
 import { parseDuration } from '../image/duration.ts';
+import { guestCommand } from './command-line.ts';
 import { type ConsoleOptions, showConsole } from './console.ts';
 import type { RunOptions } from './run.ts';
 
@@ -20,12 +21,7 @@ export function runOptions(typed: TypedRun, command: readonly string[], console:
     acceleration: typed.accel,
     sshPort: typed['ssh-port'],
     timeoutMs: parseDuration(typed.timeout),
-    command: command.length > 1 ? [command.map(quoteWord).join(' ')] : command,
+    command: guestCommand(command),
     show: showConsole(console),
   };
-}
-
-/** A word as any POSIX shell takes it; the guest's login shell reads what ssh(1) hands on as one line. */
-function quoteWord(word: string): string {
-  return /^[\w%+,./:=@-]+$/u.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }

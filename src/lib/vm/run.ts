@@ -3,15 +3,18 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PreflightError } from '../errors.ts';
 import { newId, shortId } from '../id.ts';
-import { bootSetOf } from '../image/artifacts.ts';
 import { findImage } from '../image/find.ts';
 import { checkBootSet } from '../image/requirements.ts';
-import { makeSound } from '../image/sound-copy.ts';
 import { type Acceleration, chooseAccelerator } from '../machine/acceleration.ts';
-import { assertImageFree, Operation, type OperationPlan } from '../operation.ts';
+import { assertImageFree, assertVmFree, Operation, type OperationPlan } from '../operation.ts';
+import { imageById } from '../store/images.ts';
 import type { ImageRow } from '../store/schema.ts';
-import { cloneFile } from '../system/clone.ts';
+import { setSshPort } from '../store/vms.ts';
+import { isMissing } from '../system/filesystem.ts';
 import type { Workspace } from '../workspace.ts';
+import { checkVmSources, cloneRootfs, cloneWorkSeed } from './clone-disks.ts';
+import { VM_FILES, vmDirectory } from './disks.ts';
+import { findVm } from './find.ts';
 import { choosePort, requireSessionTools, runSession, type SessionOptions } from './session.ts';
 
 export interface RunOptions
@@ -38,79 +41,145 @@ export async function runThrowaway(
   ref: string,
   options: RunOptions,
 ): Promise<RunReport> {
-  await requireSessionTools(options.command);
-  const { operation, decided } = await Operation.begin(workspace, () => reserveImage(workspace, ref));
-  const { image, stageDir, name } = decided;
-  try {
+  const reserved = await begin(workspace, options, () => reserveImage(workspace, ref));
+  const { operation, image, directory } = reserved;
+  return conclude(workspace, operation, async () => {
     const { signal } = operation;
-    const { rootfs, workSeed, kernel, initrd } = bootSetOf(image);
-    await checkBootSet(`image ${image.name}`, { ...bootSetOf(image), modules: null }, () => `banger check`);
+    await checkVmSources(image, { rootfs: null, work: null }, workspace.layout.vmsDir);
     if (options.command.length > 0) requireKey(image);
     operation.enterStage('clone_disks');
-    await mkdir(stageDir, { mode: 0o700 });
-    const disks: string[] = [];
-    for (const [source, file] of [
-      [rootfs, 'rootfs.ext4'],
-      [workSeed, 'work.ext4'],
-    ] as const) {
-      if (source === null) continue;
-      const copy = join(stageDir, file);
-      await cloneFile(source, copy, signal);
-      await makeSound({ copy, source, wasChecked: image.managed === 1, signal });
-      disks.push(copy);
-    }
-    const { acceleration, sshPort, ...session } = options;
-    const ground = { kernel, cacheDir: workspace.config.cacheDir, signal, notify: workspace.notify };
-    const accelerator = await chooseAccelerator(acceleration, ground);
-    operation.enterStage('run');
-    if (options.command.length > 0) {
-      workspace.notify(`${image.name} boots; its SSH server is waited for`);
-    }
-    const status = await runSession({
-      ...session,
-      ...{ name: image.name, kernel, initrd, accelerator, signal },
-      disks: disks.map((path) => ({ path })),
-      sshPort: await choosePort(sshPort, options.command.length > 0),
-      privateKey: workspace.config.sshKeyPath,
-      knownHosts: join(stageDir, 'known_hosts'),
-      isThrownAway: true,
-    });
-    await operation.finish();
-    return { vm: name, image: image.name, accelerator, status };
-  } catch (error) {
-    const left = await operation.fail(error);
-    if (left !== undefined)
-      workspace.notify('what is left is removed by the next command that changes something');
-    throw error;
-  }
+    await mkdir(directory, { mode: 0o700 });
+    const ground = { directory, signal, note() {} };
+    await cloneRootfs(image, ground);
+    if (image.work_seed_path !== null) await cloneWorkSeed(image, image.work_seed_path, ground);
+    return run(workspace, reserved, { ...options, isThrownAway: true });
+  });
+}
+
+/**
+ * Boots a VM, whose disks keep what it writes to them.
+ * @throws BangerError as runSession; `conflict` while it runs; `not_found`
+ */
+export async function runVm(workspace: Workspace, ref: string, options: RunOptions): Promise<RunReport> {
+  const reserved = await begin(workspace, options, () => reserveVm(workspace, ref));
+  const { operation, image, directory, vm } = reserved;
+  return conclude(workspace, operation, async () => {
+    const disks = {
+      rootfs: join(directory, VM_FILES.rootfs),
+      workSeed: existing(join(directory, VM_FILES.work)),
+    };
+    await checkBootSet(
+      `VM ${vm.name}`,
+      { ...disks, kernel: image.kernel_path, initrd: image.initrd_path, modules: null },
+      () => 'banger check',
+    );
+    return run(workspace, reserved, { ...options, isThrownAway: false });
+  });
 }
 
 interface Reserved {
   plan: OperationPlan;
   image: ImageRow;
-  stageDir: string;
-  name: string;
+  vm: { id: string; name: string };
+  /** Where its disks are, or will be. */
+  directory: string;
+}
+
+type Begun = Reserved & { operation: Operation };
+
+async function begin(workspace: Workspace, { command }: RunOptions, reserve: () => Reserved): Promise<Begun> {
+  await requireSessionTools(command);
+  const { operation, decided } = await Operation.begin(workspace, reserve);
+  return { ...decided, operation };
+}
+
+async function conclude(
+  workspace: Workspace,
+  operation: Operation,
+  use: () => Promise<RunReport>,
+): Promise<RunReport> {
+  try {
+    const report = await use();
+    await operation.finish();
+    return report;
+  } catch (error) {
+    if ((await operation.fail(error)) !== undefined) {
+      workspace.notify('what is left is removed by the next command that changes something');
+    }
+    throw error;
+  }
+}
+
+async function run(
+  workspace: Workspace,
+  { operation, image, vm, directory }: Begun,
+  options: RunOptions & { isThrownAway: boolean },
+): Promise<RunReport> {
+  const { config, notify, store } = workspace;
+  const { acceleration, sshPort: wanted, ...session } = options;
+  const { signal } = operation;
+  const { kernel_path: kernel, initrd_path: initrd } = image;
+  const ground = { kernel, cacheDir: config.cacheDir, signal, notify };
+  const accelerator = await chooseAccelerator(acceleration, ground);
+  const hasCommand = options.command.length > 0;
+  // Others want to get into one that has a name.
+  const sshPort = await choosePort(wanted, hasCommand || !options.isThrownAway);
+  if (!options.isThrownAway) store.write(() => setSshPort(store, vm.id, sshPort));
+  operation.enterStage('run');
+  if (hasCommand)
+    notify(`${options.isThrownAway ? image.name : vm.name} boots; its SSH server is waited for`);
+  const disks = [join(directory, VM_FILES.rootfs), existing(join(directory, VM_FILES.work))];
+  const status = await runSession({
+    ...session,
+    ...{ kernel, initrd, accelerator, signal, sshPort },
+    name: options.isThrownAway ? image.name : vm.name,
+    disks: disks.flatMap((path) => (path === null ? [] : [{ path }])),
+    privateKey: config.sshKeyPath,
+    knownHosts: join(directory, VM_FILES.knownHosts),
+  });
+  return { vm: vm.name, image: image.name, accelerator, status };
+}
+
+function existing(path: string): string | null {
+  return isMissing(path) ? null : path;
 }
 
 function reserveImage({ store, layout }: Workspace, ref: string): Reserved {
   const image = findImage(store, ref);
   assertImageFree(store, image, 'shared');
   const id = newId();
-  const name = `run-${shortId(id)}`;
-  const stageDir = join(layout.vmsDir, `${id}.run-${randomBytes(3).toString('hex')}`);
+  const vm = { id, name: `run-${shortId(id)}` };
+  const directory = `${vmDirectory(layout, id)}.run-${randomBytes(3).toString('hex')}`;
   return {
-    ...{ image, stageDir, name },
+    ...{ image, vm, directory },
     plan: {
       kind: 'vm_run',
       imageId: image.id,
       imageName: image.name,
-      vm: { id, name },
+      vm,
       reservations: [{ kind: 'image', key: image.id, mode: 'shared' }],
-      stageDir,
+      stageDir: directory,
     },
   };
 }
 
+/** Its row holds the image. */
+function reserveVm({ store, layout }: Workspace, ref: string): Reserved {
+  const vm = findVm(store, ref);
+  assertVmFree(store, vm);
+  const image = imageById(store, vm.image_id);
+  if (image === undefined) throw new Error(`the image of VM ${vm.name} vanished while its row held it`);
+  return {
+    ...{ image, vm, directory: vmDirectory(layout, vm.id) },
+    plan: {
+      kind: 'vm_run',
+      imageId: image.id,
+      imageName: image.name,
+      vm,
+      reservations: [{ kind: 'vm', key: vm.id, mode: 'exclusive' }],
+    },
+  };
+}
 /** What a registered image lets in, only its owner knows. */
 function requireKey(image: ImageRow): void {
   if (!image.managed || image.seeded_ssh_public_key_fingerprint !== null) return;
