@@ -98,7 +98,7 @@ export const RULES: readonly Rule[] = [
   {
     rule: 'the row to come is in the journal before the rename',
     file: OPERATION,
-    from: '      planImage(store, id, JSON.stringify(planned));\n',
+    from: '      planRow(store, id, JSON.stringify(planned));\n',
     to: '      JSON.stringify(planned);\n',
     tests: ['test/lib/recovery.test.ts', 'test/lib/operation.test.ts'],
   },
@@ -126,7 +126,7 @@ export const RULES: readonly Rule[] = [
   {
     rule: 'a directory is moved only where no image has it',
     file: RECOVERY,
-    from: 'doomed.filter((path) => !imageByArtifactDir(store, path)),',
+    from: 'doomed.filter((path) => !isSomebodys(store, path)),',
     to: 'doomed,',
     tests: ['test/lib/recovery.test.ts', 'test/torture/hostile-registry.test.ts'],
   },
