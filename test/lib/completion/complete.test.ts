@@ -13,12 +13,13 @@ function words(line: string): string[] {
 }
 
 test.each([
-  ['', ['cache', 'check', 'completion', 'doctor', 'image', 'operation', 'trash', 'version']],
+  ['', ['cache', 'check', 'completion', 'doctor', 'image', 'operation', 'trash', 'version', 'vm']],
   ['im', ['image']],
   [
     'image ',
     [
       ...[
+        'bisect',
         'bootstrap',
         'build',
         'delete',
@@ -31,9 +32,12 @@ test.each([
         'register',
         'rename',
       ],
-      ...['rollback', 'sbom', 'show', 'unprotect'],
+      ...['rollback', 'sbom', 'show', 'unprotect', 'verify'],
     ],
   ],
+  ['vm ', ['create', 'delete', 'list', 'run', 'show', 'ssh']],
+  ['vm show ', REGISTERED.vms],
+  ['vm ssh w', REGISTERED.vms],
   ['image re', ['register', 'rename']],
   ['nonsense ', []],
   ['image show ', REGISTERED.images],
