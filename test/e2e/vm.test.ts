@@ -75,6 +75,22 @@ describe.each(testAccounts())('as $label', (account) => {
     await home.ok(['image', 'delete', 'web@1', '--yes']);
   });
 
+  test('a lost work disk is told, and the VM does not run without it', async ({ makeHome }) => {
+    const home = await makeHome(account);
+    await buildWeb(home);
+    await home.ok(['vm', 'create', 'one', '--image', 'web']);
+    const { work_disk_path: disk } = await show(home, 'one');
+    await rm(disk ?? '');
+    expect(await home.ok(['vm', 'list'])).toMatch(/^one +web +stopped +missing +missing /mu);
+    expect((await show(home, 'one')).work_disk_path).toBe(disk);
+    expect(await home.run(['check'])).toMatchObject({
+      status: 11,
+      stdout: expect.stringContaining(`VM one: work seed ${disk} does not exist`),
+    });
+    expect(await home.fails(6, ['vm', 'run', 'one'])).toContain(disk);
+    expect(await home.ok(['vm', 'delete', 'one', '--yes'])).toBe('deleted one\n');
+  });
+
   test('what cannot be made is refused, and nothing is left', async ({ makeHome }) => {
     const home = await makeHome(account);
     await buildWeb(home);

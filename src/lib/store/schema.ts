@@ -43,6 +43,8 @@ export interface VmRow {
   image_id: string;
   /** On the host's loopback address, while it runs: means nothing unless a run of it is alive. */
   ssh_port: number | null;
+  /** Whether it was made with one, so that a lost one is noticed. */
+  has_work_disk: 0 | 1;
   created_at: Timestamp;
 }
 

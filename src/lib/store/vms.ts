@@ -2,9 +2,9 @@ import { sql } from './compiler.ts';
 import type { VmRow } from './schema.ts';
 import type { Store } from './store.ts';
 
-/** The schema before this one knew nothing of ports. */
+/** The schema before this one knew nothing of ports, and nothing made VMs then. */
 function complete(row: VmRow): VmRow {
-  return { ...row, ssh_port: row.ssh_port ?? null };
+  return { ...row, ssh_port: row.ssh_port ?? null, has_work_disk: row.has_work_disk ?? 0 };
 }
 
 export function listVms(store: Store): VmRow[] {

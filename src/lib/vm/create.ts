@@ -84,7 +84,11 @@ function reserve({ store, layout }: Workspace, name: string, ref: string): Reser
   const stageDir = `${artifactDir}.create-${randomBytes(3).toString('hex')}`;
   return {
     ...{ image, stageDir },
-    vm: { id, name, image_id: image.id, ssh_port: null, created_at: new Date().toISOString() },
+    vm: {
+      ...{ id, name, image_id: image.id, ssh_port: null },
+      has_work_disk: image.work_seed_path === null ? 0 : 1,
+      created_at: new Date().toISOString(),
+    },
     plan: {
       kind: 'vm_create',
       imageId: image.id,

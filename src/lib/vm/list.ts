@@ -7,7 +7,6 @@ import { reservationsOf } from '../store/reservations.ts';
 import type { VmRow } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import { listVms } from '../store/vms.ts';
-import { isMissing } from '../system/filesystem.ts';
 import { formatPairs, formatTable } from '../table.ts';
 import { formatAge, formatBytes } from '../text.ts';
 import type { Readings } from '../workspace.ts';
@@ -36,7 +35,7 @@ export function vmJson(store: Store, layout: Layout, vm: VmRow): VmJson {
   const directory = vmDirectory(layout, vm.id);
   const rootfs = join(directory, VM_FILES.rootfs);
   const work = join(directory, VM_FILES.work);
-  const hasWork = !isMissing(work);
+  const hasWork = vm.has_work_disk === 1;
   const sizes = [sizeOf(rootfs), ...(hasWork ? [sizeOf(work)] : [])];
   const sum = (field: 'allocated' | 'virtual'): number | null =>
     sizes.reduce<number | null>(

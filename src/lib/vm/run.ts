@@ -10,7 +10,6 @@ import { assertImageFree, assertVmFree, Operation, type OperationPlan } from '..
 import { imageById } from '../store/images.ts';
 import type { ImageRow } from '../store/schema.ts';
 import { setSshPort } from '../store/vms.ts';
-import { isMissing } from '../system/filesystem.ts';
 import type { Workspace } from '../workspace.ts';
 import { checkVmSources, cloneRootfs, cloneWorkSeed } from './clone-disks.ts';
 import { VM_FILES, vmDirectory } from './disks.ts';
@@ -62,11 +61,11 @@ export async function runThrowaway(
  */
 export async function runVm(workspace: Workspace, ref: string, options: RunOptions): Promise<RunReport> {
   const reserved = await begin(workspace, options, () => reserveVm(workspace, ref));
-  const { operation, image, directory, vm } = reserved;
+  const { operation, image, directory, vm, hasWorkDisk } = reserved;
   return conclude(workspace, operation, async () => {
     const disks = {
       rootfs: join(directory, VM_FILES.rootfs),
-      workSeed: existing(join(directory, VM_FILES.work)),
+      workSeed: hasWorkDisk ? join(directory, VM_FILES.work) : null,
     };
     await checkBootSet(
       `VM ${vm.name}`,
@@ -83,6 +82,7 @@ interface Reserved {
   vm: { id: string; name: string };
   /** Where its disks are, or will be. */
   directory: string;
+  hasWorkDisk: boolean;
 }
 
 type Begun = Reserved & { operation: Operation };
@@ -112,7 +112,7 @@ async function conclude(
 
 async function run(
   workspace: Workspace,
-  { operation, image, vm, directory }: Begun,
+  { operation, image, vm, directory, hasWorkDisk }: Begun,
   options: RunOptions & { isThrownAway: boolean },
 ): Promise<RunReport> {
   const { config, notify, store } = workspace;
@@ -128,20 +128,16 @@ async function run(
   operation.enterStage('run');
   if (hasCommand)
     notify(`${options.isThrownAway ? image.name : vm.name} boots; its SSH server is waited for`);
-  const disks = [join(directory, VM_FILES.rootfs), existing(join(directory, VM_FILES.work))];
+  const disks = hasWorkDisk ? [VM_FILES.rootfs, VM_FILES.work] : [VM_FILES.rootfs];
   const status = await runSession({
     ...session,
     ...{ kernel, initrd, accelerator, signal, sshPort },
     name: options.isThrownAway ? image.name : vm.name,
-    disks: disks.flatMap((path) => (path === null ? [] : [{ path }])),
+    disks: disks.map((file) => ({ path: join(directory, file) })),
     privateKey: config.sshKeyPath,
     knownHosts: join(directory, VM_FILES.knownHosts),
   });
   return { vm: vm.name, image: image.name, accelerator, status };
-}
-
-function existing(path: string): string | null {
-  return isMissing(path) ? null : path;
 }
 
 function reserveImage({ store, layout }: Workspace, ref: string): Reserved {
@@ -151,7 +147,7 @@ function reserveImage({ store, layout }: Workspace, ref: string): Reserved {
   const vm = { id, name: `run-${shortId(id)}` };
   const directory = `${vmDirectory(layout, id)}.run-${randomBytes(3).toString('hex')}`;
   return {
-    ...{ image, vm, directory },
+    ...{ image, vm, directory, hasWorkDisk: image.work_seed_path !== null },
     plan: {
       kind: 'vm_run',
       imageId: image.id,
@@ -170,7 +166,7 @@ function reserveVm({ store, layout }: Workspace, ref: string): Reserved {
   const image = imageById(store, vm.image_id);
   if (image === undefined) throw new Error(`the image of VM ${vm.name} vanished while its row held it`);
   return {
-    ...{ image, vm, directory: vmDirectory(layout, vm.id) },
+    ...{ image, vm, directory: vmDirectory(layout, vm.id), hasWorkDisk: vm.has_work_disk === 1 },
     plan: {
       kind: 'vm_run',
       imageId: image.id,

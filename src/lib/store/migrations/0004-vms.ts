@@ -54,6 +54,7 @@ CREATE UNIQUE INDEX reserved_vm_names ON reservations (key) WHERE kind = 'vm_nam
 CREATE UNIQUE INDEX exclusive_vms ON reservations (key) WHERE kind = 'vm' AND mode = 'exclusive';
 
 ALTER TABLE vms ADD COLUMN ssh_port INTEGER CHECK (ssh_port BETWEEN 1 AND 65535);
+ALTER TABLE vms ADD COLUMN has_work_disk INTEGER NOT NULL DEFAULT 0 CHECK (has_work_disk IN (0, 1));
 
 CREATE TABLE boots (
   id INTEGER PRIMARY KEY,
