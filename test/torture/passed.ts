@@ -1,12 +1,12 @@
-import { appendFileSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 
 /**
- * What an interrupted whole run has been through: it takes hours, and the next one goes on where it ended. scripts/torture
- * names the file, one for each state of the program and of its tests.
+ * What an interrupted whole run has been through: the next one goes on where it ended. scripts/torture names the file,
+ * one for each commit that is tried.
  */
 const file = process.env.BANGER_TORTURE_PASSED;
 
-const passed = new Set(file === undefined ? [] : readFileSync(file, 'utf8').split('\n'));
+const passed = new Set(file !== undefined && existsSync(file) ? readFileSync(file, 'utf8').split('\n') : []);
 
 export function passedBefore(trial: string): boolean {
   return passed.has(trial);

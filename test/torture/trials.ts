@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Account } from '../support/test-user.ts';
 import type { Ground, GroundOf } from './ground.ts';
 import { passedBefore, recordPassed } from './passed.ts';
@@ -24,6 +25,9 @@ const ENOUGH = 20;
 /** Commands wait for disks and for each other more than they compute. */
 const LANES = WHOLE ? 3 : 1;
 
+/** Which share of the trials, from 1, and of how many. */
+const SHARE = shareOf(process.env.BANGER_TORTURE_SHARE ?? '1/1');
+
 /** How often a trial is put off that did not come to what was to be tried: threads and tools change places under load. */
 const PUT_OFF = 3;
 /** How often a whole run tells how far it is, in trials. */
@@ -37,12 +41,13 @@ const TELL_EVERY = 200;
 export async function tryAll(
   groundOf: GroundOf,
   account: Account,
-  trials: readonly Trial[],
+  all: readonly Trial[],
   tally: { command: string; torment: Torment },
 ): Promise<string[]> {
   const complaints: string[] = [];
   let tried = 0;
   let lost = 0;
+  const trials = all.filter(({ name }) => isOurs(name));
   const left = trials.filter(({ name }) => !passedBefore(`${account.label} ${name}`));
   const waiting = shuffled(left);
   tried += trials.length - left.length;
@@ -74,6 +79,18 @@ export async function tryAll(
   await Promise.all(Array.from({ length: Math.min(LANES, waiting.length) }, (_, index) => lane(index)));
   count({ ...tally, tried, lost });
   return complaints;
+}
+
+function shareOf(text: string): [share: number, shares: number] {
+  const [, share, shares] = /^(\d+)\/(\d+)$/u.exec(text) ?? [];
+  if (share === undefined || shares === undefined) throw new Error(`BANGER_TORTURE_SHARE: ${text}`);
+  return [Number(share), Number(shares)];
+}
+
+/** Whether a trial is in the share that is gone through, `k/n`: by its name, for other calls may be recorded next time. */
+function isOurs(name: string): boolean {
+  const [share, shares] = SHARE;
+  return createHash('sha256').update(name).digest().readUInt32BE(0) % shares === share - 1;
 }
 
 /** What a lane throws would leave the others at work on their grounds. */
