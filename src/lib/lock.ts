@@ -44,14 +44,16 @@ export async function acquireLock(
 ): Promise<HeldLock> {
   const startedAt = performance.now();
   let told = false;
+  let seen: LockState | null = null;
   for (;;) {
     options.signal.throwIfAborted();
     const outcome = store.tryWrite(() => attempt(store, layout, runId));
-    if (outcome !== 'busy' && outcome.kind === 'taken') return held(store, layout, outcome.epoch);
+    if (outcome !== 'busy') {
+      if (outcome.kind === 'taken') return held(store, layout, outcome.epoch);
+      seen = outcome.state;
+    }
     const holder = (): string =>
-      outcome === 'busy'
-        ? (store.describeWriter() ?? describeHolder(readLock(store)))
-        : describeHolder(outcome.state);
+      outcome === 'busy' ? describeBusy(store, layout, seen) : describeHolder(outcome.state);
     const waited = performance.now() - startedAt;
     if (waited >= options.timeoutMs) throw notFree(holder(), options.timeoutMs);
     if (!told && waited >= TELL_AFTER_MS) {
@@ -103,6 +105,17 @@ function removeLockDirectory(layout: Layout): void {
     // It is no empty directory any more; what it is, is removed all the same, or that fails.
     removeWhatIsThere(`${layout.lockTarget}.lock`);
   }
+}
+
+/**
+ * Who is in the way of one that could not even ask for the lock. A writer may be but another who asks just now: where
+ * somebody was seen to have the lock, he is named first.
+ */
+function describeBusy(store: Store, layout: Layout, seen: LockState | null): string {
+  const writer = store.describeWriter();
+  const isHeld = seen !== null && seen.run_id !== null && isRunAlive(layout.liveDir, seen.run_id);
+  if (!isHeld) return writer ?? describeHolder(readLock(store));
+  return writer === null ? describeHolder(seen) : `${describeHolder(seen)}; ${writer}`;
 }
 
 function describeHolder({ holder, acquired_at }: LockState): string {

@@ -238,6 +238,26 @@ describe('waiting', () => {
     workspace.close();
     await state.settle();
   });
+
+  test('for one who has the lock is told of him first, though another writes the registry just then', async ({
+    state,
+  }) => {
+    const workspace = await state.open();
+    const other = await holder(state);
+    const refused = take(workspace, 4000).catch((error: Error) => error.message);
+    const writer = state.start('write-slowly', ['60000']);
+    await writer.said(/^inside/u);
+    expect(await refused).toMatch(
+      new RegExp(`: 'banger image build slow' has it \\(pid ${other.pid} on .*\\(pid ${writer.pid}\\)$`, 'u'),
+    );
+    writer.kill('SIGKILL');
+    await writer.ended;
+    other.tell('release');
+    other.tell('end');
+    await other.ended;
+    workspace.close();
+    await state.settle();
+  });
 });
 
 test('releasing twice lets go of nobody else’s lock', async ({ state }) => {

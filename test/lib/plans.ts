@@ -12,7 +12,7 @@ export function imageRow(overrides: Partial<ImageRow> = {}): ImageRow {
   return {
     ...blank,
     id,
-    name: `image-${id.slice(0, 6)}`,
+    name: `image-${id}`,
     rootfs_path: '/nowhere/rootfs.ext4',
     kernel_path: '/nowhere/kernel',
     ...overrides,
