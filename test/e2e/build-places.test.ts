@@ -1,5 +1,5 @@
-import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, readdir, rm, stat, symlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { describe, expect, inject } from 'vitest';
 import { run } from '../../src/lib/system/process.ts';
 import { type BuiltImage, buildArguments, makeBase, readLogs } from '../support/builds.ts';
@@ -47,6 +47,27 @@ describe.each(testAccounts())('as $label', (account) => {
     expect(await readLogs(home)).toMatch(/^\S+ {3}HOME=\/root$/mu);
     const quiet = await home.run([...buildArguments('quiet', '--no-ssh'), '--quiet']);
     expect(quiet).toEqual({ status: 0, stdout: '', stderr: '' });
+  });
+
+  test('a base whose files cannot be looked at is refused, and what is wrong with them told', async ({
+    makeHome,
+  }) => {
+    const home = await makeHome(account);
+    const { rootfs } = await makeBase(home);
+    await rm(rootfs);
+    await symlink(rootfs, rootfs);
+    for (const flags of [[], ['--reproducible'], ['--no-cache']]) {
+      const { status, stderr } = await home.run(buildArguments('looped', ...flags));
+      expect(status, stderr).toBe(6);
+      expect(stderr).toContain(`${rootfs} is a loop of symbolic links`);
+    }
+    if (account.uid === 0) return;
+    const directory = dirname(rootfs);
+    await chmod(directory, 0);
+    const { status, stderr } = await home.run(buildArguments('closed'));
+    await chmod(directory, 0o755);
+    expect(status, stderr).toBe(6);
+    expect(stderr).toContain('cannot be read by this user');
   });
 });
 

@@ -1,8 +1,8 @@
-import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { ImageRow } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import { identityOf } from '../system/file-identity.ts';
+import { statIfPossible } from '../system/filesystem.ts';
 import { type BootFiles, bootSetOf, pathsOf } from './artifacts.ts';
 import { type DigestGround, digestPath } from './digest-path.ts';
 import { findImage } from './find.ts';
@@ -29,8 +29,9 @@ export function isSameBase(one: BaseImage, other: BaseImage): boolean {
 }
 
 function fileIdentity(path: string): string {
-  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
-  return found === undefined ? '' : identityOf(found);
+  // One that is missing or unusable is told with all that is, later.
+  const found = statIfPossible(path);
+  return found === null ? '' : identityOf(found);
 }
 
 /** Files that a build is given in place of the base's own. */

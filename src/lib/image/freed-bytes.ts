@@ -1,6 +1,6 @@
-import { statSync } from 'node:fs';
 import type { ImageRow } from '../store/schema.ts';
 import { type Extent, extentsOf, lengthOf, lengthWithout } from '../system/extents.ts';
+import { statIfPossible } from '../system/filesystem.ts';
 import { footprintOf } from '../system/footprint.ts';
 import { bootSetOf, isMissing, pathsOf } from './artifacts.ts';
 
@@ -74,12 +74,13 @@ class FileExtents {
 }
 
 async function lieOf(path: string): Promise<Lie> {
-  const stats = statSync(path);
+  const stats = statIfPossible(path);
+  if (stats === null) return { bytes: 0 };
   const found = stats.isFile() ? await extentsOf(path) : null;
   if (found === null) return { bytes: (await footprintOf(path)).bytes };
   // A file that has another name shares all that it has with it, whatever the filesystem says of its extents.
-  const extents = stats.nlink > 1 ? found.map((extent) => ({ ...extent, shared: true })) : found;
-  return { filesystem: stats.dev, extents };
+  const extents = stats.nlink > 1n ? found.map((extent) => ({ ...extent, shared: true })) : found;
+  return { filesystem: Number(stats.dev), extents };
 }
 
 function sharedByFilesystem(lies: readonly Lie[]): Map<number, Extent[]> {

@@ -1,8 +1,8 @@
-import { statSync } from 'node:fs';
 import { RememberedDigests } from '../context/remembered.ts';
-import { BangerError, errnoOf } from '../errors.ts';
+import { BangerError } from '../errors.ts';
 import { withVolume } from '../ext4/volume.ts';
 import { identityOf } from '../system/file-identity.ts';
+import { statIfPossible } from '../system/filesystem.ts';
 import { oneLine } from '../text.ts';
 import { digestTree, type TreeDigestOptions } from './tree-digest.ts';
 
@@ -18,12 +18,8 @@ function remembered({ cacheDir, newest }: RememberedTreeOptions): RememberedDige
 }
 
 function identityOfFile(path: string): string | null {
-  try {
-    return identityOf(statSync(path, { bigint: true }));
-  } catch (error) {
-    if (errnoOf(error) === undefined) throw error;
-    return null;
-  }
+  const found = statIfPossible(path);
+  return found && identityOf(found);
 }
 
 /** The digest of an image's tree where it was computed before and the file is as it was then; else null. */

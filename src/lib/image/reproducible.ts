@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { statSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { BangerError } from '../errors.ts';
 import { readContent } from '../ext4/content.ts';
 import { lookup } from '../ext4/lookup.ts';
 import { type Volume, withVolume } from '../ext4/volume.ts';
 import { type RepackOptions, repackExt4 } from '../repack/repack.ts';
+import { statIfPossible } from '../system/filesystem.ts';
 import { readSuperblock } from '../system/superblock.ts';
 import type { BaseImage } from './base-image.ts';
 import { sourceDate } from './source-date.ts';
@@ -44,9 +44,9 @@ function givenEpoch(base: BaseImage | null): number {
   if (given !== null || base === null) return given ?? FIRST_DAY;
   const { managed, created_at, rootfs_path } = base.row;
   if (managed) return Math.floor(Date.parse(created_at) / 1000);
-  // One that is missing is told with all that is missing, later.
-  const found = statSync(rootfs_path, { throwIfNoEntry: false });
-  return found === undefined ? FIRST_DAY : Math.max(0, Math.floor(found.mtimeMs / 1000));
+  // One that is missing or unusable is told with all that is, later.
+  const found = statIfPossible(rootfs_path);
+  return found === null ? FIRST_DAY : Math.max(0, Math.floor(Number(found.mtimeMs) / 1000));
 }
 
 /** A UUID that a text decides (RFC 9562, version 8). */

@@ -1,4 +1,4 @@
-import { constants, lstatSync, realpathSync, statfsSync, statSync } from 'node:fs';
+import { type BigIntStats, constants, lstatSync, realpathSync, statfsSync, statSync } from 'node:fs';
 import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errnoOf } from '../errors.ts';
@@ -49,6 +49,16 @@ export function isMissing(path: string): boolean {
   } catch (error) {
     if (errnoOf(error) === undefined) throw error;
     return false;
+  }
+}
+
+/** What stat(2) says of a path, or null when the system cannot say: nothing is there, it is out of reach, it is a loop. */
+export function statIfPossible(path: string): BigIntStats | null {
+  try {
+    return statSync(path, { bigint: true });
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    return null;
   }
 }
 
