@@ -112,8 +112,8 @@ export const RULES: readonly Rule[] = [
   {
     rule: 'a stage directory is removed',
     file: RECOVERY,
-    from: 'path === stage_dir || isDeletion || isUnrecorded',
-    to: 'isDeletion || isUnrecorded',
+    from: 'path === stage_dir || isDoomed',
+    to: 'isDoomed',
     tests: ['test/lib/recovery.test.ts'],
   },
   {
@@ -228,6 +228,13 @@ export const RULES: readonly Rule[] = [
     file: 'src/lib/recovery.ts',
     from: 'if (isTrashed && !imageById(store, operation.image_id)) moveToTrash',
     to: 'if (isTrashed && imageById(store, operation.image_id)) moveToTrash',
+    tests: ['test/lib/recovery.test.ts'],
+  },
+  {
+    rule: 'what was made of an image that is in the trash by now is removed',
+    file: 'src/lib/recovery.ts',
+    from: 'filter((path) => path === stage_dir || isDoomed)',
+    to: 'filter((path) => (path === stage_dir && !isTrashed) || isDoomed)',
     tests: ['test/lib/recovery.test.ts'],
   },
   {

@@ -48,12 +48,14 @@ function settle(store: Store, layout: Layout, operation: OperationRow): Leftover
   // While the stage directory is there, what stands in the artifact directory's place is not what we made.
   const isUnrecorded = planned_image !== null && !isPublished && !isStaged(operation);
   const isDeletion = ['delete', 'prune', 'empty', 'vm_delete'].includes(kind);
-  const isTrashed = trashById(store, operation.image_id) !== undefined;
+  // Where an image's own directory is, or is to be. What was made of the image elsewhere, a VM's disks say, is not.
+  const isTrashed = operation.vm_id === null && trashById(store, operation.image_id) !== undefined;
   const ours = [layout.imagesDir, layout.trashDir, layout.vmsDir];
   const mine = [artifact_dir, stage_dir].flatMap((path) =>
     path !== null && ours.some((directory) => isBelow(directory, path)) ? [path] : [],
   );
-  const doomed = mine.filter((path) => path === stage_dir || isDeletion || isUnrecorded);
+  const isDoomed = !isTrashed && (isDeletion || isUnrecorded);
+  const doomed = mine.filter((path) => path === stage_dir || isDoomed);
   const leftover: Leftover = {
     operation,
     // The row of what is deleted went in the transaction that recorded the deletion.
@@ -64,7 +66,10 @@ function settle(store: Store, layout: Layout, operation: OperationRow): Leftover
     // On its way into the trash, or out of it.
     if (isTrashed && !imageById(store, operation.image_id)) moveToTrash(layout, operation.image_id);
     // Whatever a tampered registry says: what an image has stays.
-    setAside(isTrashed ? [] : doomed.filter((path) => !isSomebodys(store, path)), id);
+    setAside(
+      doomed.filter((path) => !isSomebodys(store, path)),
+      id,
+    );
     leftover.directories = mine.map((path) => asidePath(path, id)).filter(isThere);
     // Whoever comes after us must not undo what another has published in the same place since.
     if (isUnrecorded) planRow(store, id, null);

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { asidePath, TRASH } from '../../src/lib/layout.ts';
@@ -232,6 +232,36 @@ describe('a recovery', () => {
     expect(state.sql('SELECT * FROM reservations')).toEqual([]);
     await state.settle();
     expect(readdirSync(state.layout.imagesDir)).toEqual([]);
+  });
+});
+
+describe('what a killed run made of an image goes, though the image went to the trash meanwhile', () => {
+  test.for([
+    ['to verify it', 'verify', null],
+    ['for a VM', 'vm_create', { id: '5'.repeat(32), name: 'runner' }],
+  ] as const)('%s', async ([, kind, vm], { state }) => {
+    const { layout } = state;
+    const { plan, image } = await make(state);
+    expect(await over(state.start('operate', [JSON.stringify({ plan, image })]))).toMatch(/^done$/mu);
+    const stageDir = join(vm === null ? layout.imagesDir : layout.vmsDir, 'copy.verify-abc123');
+    const own = vm === null ? {} : { vm, artifactDir: join(layout.vmsDir, vm.id) };
+    const { artifactDir: _, ...rest } = plan;
+    const copying: OperationPlan = { ...rest, ...own, kind, reservations: [], stageDir };
+    await crash(state, { plan: copying, image }, 'staged');
+    expect(existsSync(stageDir)).toBe(true);
+
+    // One that had the lock before the run died does not clean up after it.
+    await mkdir(layout.trashDir, { mode: 0o700 });
+    await rename(join(layout.imagesDir, image.id), join(layout.trashDir, image.id));
+    const { id, name } = image;
+    state.sql('DELETE FROM images');
+    const row = [id, name, JSON.stringify(image), new Date().toISOString()];
+    state.sql('INSERT INTO trash (image_id, name, image, deleted_at) VALUES (?, ?, ?, ?)', ...row);
+
+    await state.settle();
+    expect(existsSync(stageDir)).toBe(false);
+    expect(readdirSync(layout.trashDir)).toEqual([id]);
+    expect(lastOperation(state)).toMatchObject({ kind, state: 'interrupted' });
   });
 });
 
