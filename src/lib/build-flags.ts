@@ -187,6 +187,21 @@ export const timeoutFlag = {
   }),
 };
 
+/** Where steps are carried out. A machine that is booted for them has what machineFlags say. */
+export const builderFlags = {
+  network: Flags.option({
+    description: 'network that the steps see',
+    options: ['host', 'none'] as const,
+    default: 'host',
+  })(),
+  builder: Flags.option({
+    description:
+      "what the steps run in: a sandbox, or a virtual machine (vm) that boots the image's own kernel; auto takes the sandbox where it works",
+    options: ['auto', 'sandbox', 'vm'] as const,
+    default: 'auto',
+  })(),
+};
+
 /** What an image must pass before it is published. */
 export const gateFlags = {
   verify: Flags.option({

@@ -2,6 +2,7 @@ import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
 import {
   artifactFlags,
+  builderFlags,
   cacheFlags,
   gateFlags,
   progressFlag,
@@ -39,11 +40,7 @@ export default class ImageBuild extends ChangingCommand {
       description: 'packages that a development VM needs [default: debian where there is apt]',
       options: ['debian', 'none'] as const,
     })(),
-    network: Flags.option({
-      description: 'network that the steps see',
-      options: ['host', 'none'] as const,
-      default: 'host',
-    })(),
+    ...builderFlags,
     'dry-run': Flags.boolean({ description: 'say what would be done, and do nothing' }),
     'log-file': Flags.string({ description: 'write the log here, too', helpValue: 'FILE' }),
     ...cacheFlags,

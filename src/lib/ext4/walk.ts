@@ -15,6 +15,8 @@ export interface TreeEntry {
 
 export interface WalkOptions {
   signal?: AbortSignal | undefined;
+  /** The directory that paths are from; the root when absent. */
+  top?: Inode;
   /** Whether a directory below the root is gone into. */
   enters?: (entry: TreeEntry) => boolean;
 }
@@ -32,10 +34,10 @@ interface Level {
  */
 export async function* walkVolume(
   volume: Volume,
-  { signal, enters = () => true }: WalkOptions = {},
+  { signal, top, enters = () => true }: WalkOptions = {},
 ): AsyncGenerator<TreeEntry> {
   const turn = new Turn(signal);
-  const root = rootOf(volume);
+  const root = top ?? rootOf(volume);
   const entered = new Set([root.number]);
   const open = (directory: Inode, path: string): Level => {
     volume.spend(Math.ceil(directory.size / volume.geometry.blockSize));

@@ -24,10 +24,13 @@ export function bootTrial(typed: TypedTrial): BootTrial {
   return {
     checks: typed.check ?? [],
     timeoutMs: parseDuration(typed.timeout),
-    memory: parseMemory(typed.memory),
-    cpus: typed.cpus,
-    acceleration: typed.accel,
+    ...machineFrom(typed),
   };
+}
+
+/** What a machine has. @throws BangerError `usage` */
+export function machineFrom({ memory, cpus, accel }: TypedMachine): Omit<BootTrial, 'checks' | 'timeoutMs'> {
+  return { memory: parseMemory(memory), cpus, acceleration: accel };
 }
 
 /** Bytes. */

@@ -1,9 +1,11 @@
 import { isTerminal } from '../output.ts';
 import type { ProgressMode } from '../progress.ts';
 import { parseSize } from '../size.ts';
+import { machineFrom } from './boot-trial.ts';
 import type { BuildOptions } from './build-plan.ts';
 import { buildSource, type TypedSource } from './build-source.ts';
 import { stepsFrom } from './build-step.ts';
+import type { BuilderKind } from './builder.ts';
 import { gateFrom, type TypedGate } from './gate.ts';
 import type { Preset } from './preset.ts';
 import { replaceFrom, type TypedReplace } from './replace.ts';
@@ -18,6 +20,7 @@ export interface TypedBuild extends TypedSource, TypedReplace, TypedGate {
   modules?: string | undefined;
   preset?: Preset | undefined;
   network: 'host' | 'none';
+  builder: BuilderKind | 'auto';
   'no-ssh'?: boolean;
   reproducible?: boolean;
   'no-cache'?: boolean;
@@ -52,6 +55,7 @@ export function buildOptions(
     shellOnFailure,
     source: buildSource(context, typed),
     steps: stepsFrom(order),
+    builder: { kind: typed.builder, ...machineFrom(typed) },
     size: size === undefined ? undefined : parseSize(size),
     ssh: typed['no-ssh'] !== true,
     reproducible: typed.reproducible === true,

@@ -16,6 +16,7 @@ import {
 import { type BuildProgram, type KeyedStage, keyProgram, lastKey } from './build-program.ts';
 import { type BuildSource, type KnownProgram, type ProgramGround, readProgram } from './build-source.ts';
 import type { BuildStep } from './build-step.ts';
+import type { BuilderChoice } from './builder.ts';
 import { type DigestGround, digestPath } from './digest-path.ts';
 import { planFlagSteps, preparationSteps } from './flag-steps.ts';
 import type { Gate } from './gate.ts';
@@ -41,6 +42,7 @@ export interface BuildOptions extends GivenFiles {
   /** Absent: none after a recipe; else `debian` on an image with apt, and none on others. */
   preset?: Preset | undefined;
   network: 'host' | 'none';
+  builder: BuilderChoice;
   ssh: boolean;
   /** Two builds of the same are equal byte for byte. */
   reproducible?: boolean;

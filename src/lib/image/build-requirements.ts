@@ -1,8 +1,7 @@
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
-import { BangerError, errnoOf, FaultList, PreflightError } from '../errors.ts';
+import { BangerError, errnoOf, type Fault, FaultList, PreflightError } from '../errors.ts';
 import { footprintOf } from '../system/footprint.ts';
-import { checkSandboxTools } from '../system/sandbox-requirements.ts';
 import { findStaticBusybox } from '../system/static-busybox.ts';
 import { readSuperblock } from '../system/superblock.ts';
 import { formatBytes, oneLine, shellWord } from '../text.ts';
@@ -21,6 +20,8 @@ export interface BuildInputs {
   steps: readonly BuildStep[];
   size: number | undefined;
   mendOf: MendOf;
+  /** What keeps the builder from working. */
+  builderFaults: readonly Fault[];
   /** Whether the root filesystem is written once more. */
   isRepacked: boolean;
   /** Where the artifacts are to be. */
@@ -32,12 +33,12 @@ const MADE = { bytes: 0, inodes: 3 };
 
 /**
  * Everything a build needs, looked at in one pass before anything is made: the base's files, the host files of its
- * steps, the size, the space for the copies, and what the sandbox is made of.
+ * steps, the size, the space for the copies, and what the builder is made of.
  * @throws PreflightError listing all faults; `usage` for a size that would shrink the base
  */
 export async function checkBuild(
   subject: string,
-  { bootSet, ownModules, steps, size, mendOf, isRepacked, imagesDir }: BuildInputs,
+  { bootSet, ownModules, steps, size, mendOf, builderFaults, isRepacked, imagesDir }: BuildInputs,
 ): Promise<{ kernel: KnownKernel; busybox: string }> {
   const faults = new FaultList();
   let kernel: KnownKernel | undefined;
@@ -54,7 +55,7 @@ export async function checkBuild(
     if (!(error instanceof PreflightError)) throw error;
     for (const { message, mend } of error.faults) faults.add(message, mend);
   }
-  for (const { message, mend } of await checkSandboxTools()) faults.add(message, mend);
+  for (const { message, mend } of builderFaults) faults.add(message, mend);
   const busybox = await findStaticBusybox().catch((error: unknown) => {
     if (!(error instanceof PreflightError)) throw error;
     for (const { message, mend } of error.faults) faults.add(message, mend);

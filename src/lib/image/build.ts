@@ -11,6 +11,7 @@ import type { Store } from '../store/store.ts';
 import { cloneWritten, shareFile } from '../system/clone.ts';
 import { syncPath, syncTree } from '../system/durable.ts';
 import { type Repair, repairAndPunch } from '../system/ext4.ts';
+import { isMounted } from '../system/sandbox.ts';
 import type { Workspace } from '../workspace.ts';
 import { copyBootArtifacts } from './artifacts.ts';
 import {
@@ -25,6 +26,7 @@ import {
 } from './build-plan.ts';
 import { type KeyedStep, lastKey, resultKey } from './build-program.ts';
 import { checkBuild } from './build-requirements.ts';
+import { type BuilderKind, builderOf, chooseBuilder } from './builder.ts';
 import type { PresetFacts } from './flag-steps.ts';
 import { type Gate, passGate } from './gate.ts';
 import { publishGeneration } from './generation.ts';
@@ -40,7 +42,7 @@ import { StepCache } from './step-cache.ts';
 import type { StepOutcome } from './step-outcome.ts';
 import { stepsAnew } from './steps-anew.ts';
 import { beginWhenFree } from './wait-for-name.ts';
-import { makeWorkSeed } from './work-seed.ts';
+import { makeWorkSeed, makeWorkSeedOf } from './work-seed.ts';
 
 export interface Built {
   /** `fresh`: the image that has the name is as it should be, and nothing was done. */
@@ -50,6 +52,8 @@ export interface Built {
   operation: { id: string; logPath: string; stages: Durations; steps: readonly StepOutcome[] } | null;
 }
 
+/** What a machine needs of an image's files, in the stage directory. */
+const MACHINE_FILES = 'machine';
 /** How often a build looks again at images that change while it looks. */
 const MOST_PROPOSALS = 5;
 
@@ -89,6 +93,7 @@ class Build {
   /** What is done whatever is kept of it. */
   readonly #anew: ReadonlySet<KeyedStep>;
   #busybox = '';
+  #builderKind: BuilderKind = 'sandbox';
   #key: KeyPair | null = null;
   /** The finished image of an earlier build that this one would repeat. */
   #result: CachedStep | null = null;
@@ -162,10 +167,17 @@ class Build {
       note(told);
     }
     const imagesDir = layout.imagesDir;
+    const builder = await chooseBuilder(this.#options.builder.kind, signal);
+    this.#builderKind = builder.kind;
+    if (builder.kind === 'vm') {
+      const told = `steps run in a virtual machine${builder.reason === null ? '' : ` (${builder.reason})`}`;
+      log.write(told);
+      note(told);
+    }
     const checked = await checkBuild(`build ${image.name}`, {
       bootSet: bootFiles,
       ownModules: base?.row.managed ? base.row.modules_dir : null,
-      ...{ steps, size, mendOf, imagesDir },
+      ...{ steps, size, mendOf, imagesDir, builderFaults: builder.faults },
       isRepacked: this.#proposal.reproducible !== null,
     });
     this.#busybox = checked.busybox;
@@ -214,8 +226,15 @@ class Build {
 
   /** Makes the copy that the steps work on; returns what carries them out. */
   async #begin({ show, note }: StageContext): Promise<(signal: AbortSignal) => Promise<void>> {
-    const { stages, target, bases, scratch } = this.#proposal;
+    const { stages, target, bases, scratch, bootFiles } = this.#proposal;
     const { size, network } = this.#options;
+    const openBuilder = await builderOf(this.#builderKind, {
+      ...{ choice: this.#options.builder, bootFiles, busybox: this.#busybox, note },
+      kernelVersion: this.#image.kernel_version,
+      scratch: join(this.#stageDir, MACHINE_FILES),
+      cacheDir: this.#workspace.config.cacheDir,
+      signal: this.#operation.signal,
+    });
     const builder = new StageBuilder({
       stages,
       baseOf(ref) {
@@ -233,6 +252,7 @@ class Build {
         stageDir: this.#stageDir,
         size,
         network,
+        openBuilder,
         busybox: this.#busybox,
         log: this.#log,
         show,
@@ -260,8 +280,10 @@ class Build {
       return;
     }
     if (this.#open === undefined) throw new Error('the builder comes before the work seed');
-    await makeWorkSeed(this.#open.sandbox, workSeed, signal);
+    const { sandbox } = this.#open;
+    if (isMounted(sandbox)) await makeWorkSeed(sandbox, workSeed, signal);
     await this.#builder?.close(this.#open);
+    if (!isMounted(sandbox)) await makeWorkSeedOf(rootfs, workSeed, signal);
     this.#kept = this.#open.kept;
     // Beside the seeding of the other disk; its outcome is waited for before anything is published.
     this.#checkedRootfs = this.#finishRootfs(rootfs, signal);
@@ -284,6 +306,7 @@ class Build {
 
   async #writeMetadata({ note, signal }: StageContext): Promise<void> {
     await this.#builder?.cleanUp();
+    await rm(join(this.#stageDir, MACHINE_FILES), { recursive: true, force: true });
     if (this.#checkedRootfs !== undefined) {
       tellRootfsRepair(await this.#checkedRootfs, { log: this.#log, note });
     }

@@ -7,9 +7,10 @@ import type { Origin } from '../recipe/recipe.ts';
 import { type CloneMethod, cloneFile, cloneWritten } from '../system/clone.ts';
 import { growExt4 } from '../system/ext4.ts';
 import { isThere } from '../system/filesystem.ts';
-import { openSandbox, type Sandbox } from '../system/sandbox.ts';
+import type { Sandbox } from '../system/sandbox.ts';
 import { describeClone } from './artifacts.ts';
 import { type CachedFacts, type KeyedStage, type KeyedStep, lastKey } from './build-program.ts';
+import type { OpenBuilder } from './builder.ts';
 import type { Start } from './kept-steps.ts';
 import { StagePackages } from './package-cache.ts';
 import { makeSound, tellRootfsRepair } from './sound-copy.ts';
@@ -38,6 +39,7 @@ export interface StageBuilderOptions {
   /** Bytes that root filesystems are grown to. */
   size: number | undefined;
   network: 'host' | 'none';
+  openBuilder: OpenBuilder;
   busybox: string;
   kernelVersion: string | null;
   log: BuildLog;
@@ -85,12 +87,12 @@ export class StageBuilder {
     rootfs: string,
     signal: AbortSignal,
   ): Promise<OpenStage> {
-    const { cache, log, network, busybox, mountsDir } = this.#options;
+    const { cache, log, network, busybox, mountsDir, openBuilder } = this.#options;
     if (kept === null) await this.#prepareBase(stage, rootfs, signal);
     const mountpoint = mountpointOf(rootfs);
     await mkdir(mountpoint);
     const onLine = (line: string): void => log.write(line);
-    const sandbox = await openSandbox({ image: rootfs, mountpoint, network, signal, onLine });
+    const sandbox = await openBuilder({ image: rootfs, mountpoint, network, signal, onLine });
     this.#sandboxes.add(sandbox);
     const open: OpenStage = {
       rootfs,

@@ -151,8 +151,8 @@ async function openArchive(
   const decompress = decompressor(compression);
   if (decompress !== null) return through(item, decompress);
   // busybox knows these two, and is better kept from everything but the archive and the result.
-  const { stdout } = await around.sandbox.runTool('stat', ['-f', '-c', '%b %S', around.sandbox.root]);
-  const [blocks = 0, size = 0] = stdout.split(' ').map(Number);
+  const said = await askGuest(`"$box" stat -f -c '%b %S' /`, [], around);
+  const [blocks = 0, size = 0] = said.split(' ').map(Number);
   await writeFile(scratch, '');
   await askGuest(DECOMPRESS_SCRIPT, [appletOf(compression), String(blocks * size)], around, {
     input: Readable.from(item.content()),

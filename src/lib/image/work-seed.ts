@@ -1,9 +1,14 @@
+import { randomUUID } from 'node:crypto';
+import { rootOf } from '../ext4/children.ts';
 import { piecesOf } from '../ext4/content.ts';
-import type { Volume } from '../ext4/volume.ts';
+import type { Inode } from '../ext4/inode.ts';
+import { lookup } from '../ext4/lookup.ts';
+import { type Volume, withVolume } from '../ext4/volume.ts';
 import { walkVolume } from '../ext4/walk.ts';
+import { repackExt4 } from '../repack/repack.ts';
 import { makeExt4 } from '../system/ext4.ts';
 import { bytesOfName } from '../system/file-name.ts';
-import type { Sandbox } from '../system/sandbox.ts';
+import type { MountedSandbox } from '../system/sandbox.ts';
 
 const MIB = 2 ** 20;
 /** Of the work seed. */
@@ -34,7 +39,7 @@ export function workSeedInodes(contentInodes: number, sizeBytes: number): number
  * or is a link (which would lead into the host from here), gets an empty one.
  */
 export async function makeWorkSeed(
-  sandbox: Pick<Sandbox, 'root' | 'runTool'>,
+  sandbox: Pick<MountedSandbox, 'root' | 'runTool'>,
   target: string,
   signal: AbortSignal,
 ): Promise<void> {
@@ -67,17 +72,44 @@ export async function makeWorkSeed(
   });
 }
 
+/**
+ * The same of a rootfs that nobody has mounted, which is only read. Of a file's times the last change of content is kept.
+ * @throws BangerError `corrupt`, `preflight_failed`, as repackExt4
+ */
+export async function makeWorkSeedOf(rootfs: string, target: string, signal: AbortSignal): Promise<void> {
+  const found = await withVolume(rootfs, async (volume) => {
+    const directory = lookup(volume, 'root', { follow: false });
+    if (directory?.type !== 'directory') return null;
+    return { directory, content: await measureVolume(volume, signal, directory) };
+  });
+  if (found === null) {
+    await makeExt4(target, { sizeBytes: workSeedSize(0), label: WORK_SEED_LABEL, signal });
+    return;
+  }
+  const { directory, content } = found;
+  const sizeBytes = workSeedSize(content.bytes);
+  await repackExt4(rootfs, target, {
+    ...{ sizeBytes, inodes: workSeedInodes(content.inodes, sizeBytes), signal },
+    ...{ uuid: randomUUID(), hashSeed: randomUUID(), epoch: Math.floor(Date.now() / 1000) },
+    only: { directory, label: WORK_SEED_LABEL },
+  });
+}
+
 /** What files and directories take on a disk of the work seed's blocks. */
 export interface Content {
   bytes: number;
   inodes: number;
 }
 
-/** What the files of a filesystem take on another one: the same for the same files, however they lie. */
-export async function measureVolume(volume: Volume, signal: AbortSignal): Promise<Content> {
+/** What the files below a directory take on another filesystem: the same for the same files, however they lie. */
+export async function measureVolume(
+  volume: Volume,
+  signal: AbortSignal,
+  top: Inode = rootOf(volume),
+): Promise<Content> {
   const content = { bytes: 0, inodes: 0 };
   const counted = new Set<number>();
-  for await (const { path, inode } of walkVolume(volume, { signal })) {
+  for await (const { path, inode } of walkVolume(volume, { signal, top })) {
     content.bytes += ENTRY_HEADER + bytesOfName(path.slice(path.lastIndexOf('/') + 1)).length;
     if (counted.has(inode.number)) continue;
     counted.add(inode.number);
@@ -92,7 +124,7 @@ export async function measureVolume(volume: Volume, signal: AbortSignal): Promis
 
 /** What a tree takes on a disk of the work seed's blocks: in the rootfs they may be smaller, or the data in the inode. */
 async function measure(
-  { runTool }: Pick<Sandbox, 'runTool'>,
+  { runTool }: Pick<MountedSandbox, 'runTool'>,
   tree: string,
   signal: AbortSignal,
 ): Promise<Content> {

@@ -5,8 +5,9 @@ import { lookup } from '../ext4/lookup.ts';
 import { withVolume } from '../ext4/volume.ts';
 import { editExt4, notMade, ownershipCommands, quote } from '../system/debugfs.ts';
 import { reportingFunctions } from './guest-report.ts';
-import { PORT_NAME } from './qemu.ts';
 
+/** The virtio port that it reports to. */
+export const PORT_NAME = 'banger';
 /** What an agent and what its checks print take at most, but for checks that print without end. */
 export const AGENT_BYTES = 8 * 2 ** 20;
 /** Of what a check prints, the last so many bytes are reported. */

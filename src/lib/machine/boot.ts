@@ -1,5 +1,5 @@
 import { StringDecoder } from 'node:string_decoder';
-import type { BootAgent } from './boot-agent.ts';
+import { type BootAgent, PORT_NAME } from './boot-agent.ts';
 import { type GuestReport, GuestReports } from './guest-report.ts';
 import { type MachineOptions, startMachine } from './qemu.ts';
 
@@ -72,14 +72,14 @@ export async function boot(options: BootOptions): Promise<BootResult> {
   const machine = await startMachine({
     ...machineOptions,
     commandLine: ['root=/dev/vda', 'rw', `init=${agent.init}`],
-    channel: 'port',
+    channels: [PORT_NAME],
     signal,
     onConsole(bytes) {
       fromConsole(bytes);
       lines.write(bytes);
     },
   });
-  machine.channel?.on('data', reports.stream());
+  machine.channels[0]?.on('data', reports.stream());
   const ending = AbortSignal.any([finished.signal, timeout]);
   ending.addEventListener('abort', () => machine.cutPower(), { once: true });
   if (ending.aborted) machine.cutPower();

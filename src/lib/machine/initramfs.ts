@@ -9,7 +9,7 @@ export const BOOT_DRIVERS = ['virtio_mmio', 'virtio_blk', 'ext4'];
  * Drivers of the disks, the ports and the network of microVMs, whose transport is one of the first two, and of ext4 with
  * the checksum that it asks the kernel's crypto for by name.
  */
-const DRIVERS = [
+export const DRIVERS: readonly string[] = [
   ...['virtio_mmio', 'virtio_pci', 'virtio_blk', 'virtio_console', 'virtio_net', 'virtio_rng'],
   ...['crc32c_generic', 'crc32c_intel', 'ext4'],
 ];
@@ -42,6 +42,8 @@ export interface InitramfsOptions {
   busybox: string;
   /** Null for a kernel that has all its drivers built in. */
   modules: ModuleTree | null;
+  /** Programs of the script, beside those of every initial ramdisk. */
+  applets?: readonly string[];
   /** What it does once drivers are loaded, with proc, sysfs and devtmpfs mounted: lines of busybox's shell. */
   script: string;
 }
@@ -51,7 +53,12 @@ export interface InitramfsOptions {
  * gives the same bytes.
  * @throws BangerError `preflight_failed` for a module that cannot be read
  */
-export async function initramfsOf({ busybox, modules, script }: InitramfsOptions): Promise<Buffer[]> {
+export async function initramfsOf({
+  busybox,
+  modules,
+  script,
+  applets = [],
+}: InitramfsOptions): Promise<Buffer[]> {
   const drivers = (await modules?.closureOf(DRIVERS)) ?? [];
   const entries: CpioEntry[] = [
     ...['bin', 'dev', 'lib', 'proc', 'root', 'sys'].map(
@@ -59,7 +66,7 @@ export async function initramfsOf({ busybox, modules, script }: InitramfsOptions
     ),
     { path: 'dev/console', type: 'character', mode: 0o600, device: CONSOLE },
     { path: 'bin/busybox', type: 'file', mode: 0o755, content: await readFile(busybox) },
-    ...APPLETS.map(
+    ...[...APPLETS, ...applets].map(
       (name) =>
         ({ path: `bin/${name}`, type: 'symlink', mode: 0o777, content: Buffer.from('busybox') }) as const,
     ),

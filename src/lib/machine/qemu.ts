@@ -33,10 +33,10 @@ export interface MachineOptions {
   accelerator: Accelerator;
   network: MachineNetwork | null;
   /**
-   * What else connects it with us. `port`: a virtio port of the guest's, named PORT_NAME. `monitor`: by which the machine
-   * itself is told what to do.
+   * What else connects it with us: virtio ports of the guest's, as its kernel names them (the file `name` of their directories
+   * in /sys/class/virtio-ports), or a monitor, by which the machine itself is told what to do.
    */
-  channel?: 'port' | 'monitor';
+  channels?: readonly string[] | 'monitor';
   /** Aborting it ends the machine. */
   signal: AbortSignal;
   /** What comes over the serial console, as it comes. */
@@ -46,16 +46,13 @@ export interface MachineOptions {
 export interface RunningMachine {
   /** Types on the serial console. */
   type(bytes: Uint8Array | string): void;
-  /** Our end of the channel. */
-  readonly channel: Duplex | null;
+  /** Our ends of the channels. */
+  readonly channels: readonly Duplex[];
   /** Ends it at once, as if its power were cut. */
   cutPower(): void;
   /** What becomes of QEMU; its status says nothing of the guest. */
   readonly exited: Promise<ProcessResult>;
 }
-
-/** As the guest's kernel names it: the file `name` of its directory in /sys/class/virtio-ports. */
-export const PORT_NAME = 'banger';
 
 /**
  * A microvm (QEMU, docs/system/i386/microvm.rst). acpi=on: kernels that take no virtio_mmio.device= on their command line,
@@ -68,26 +65,26 @@ const SECCOMP = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecont
 
 /** Starts a machine, which ends with us. */
 export async function startMachine(options: MachineOptions): Promise<RunningMachine> {
-  const { signal, onConsole, channel } = options;
+  const { signal, onConsole, channels = [] } = options;
   const qemu = await start(QEMU, qemuArguments(options), {
     signal,
     stdin: 'pipe',
-    hasChannel: channel !== undefined,
+    channels: channels === 'monitor' ? 1 : channels.length,
     onOutput: onConsole,
   });
   // What is written to a machine that has ended goes nowhere.
   qemu.stdin?.on('error', () => {});
-  qemu.channel?.on('error', () => {});
+  for (const channel of qemu.channels) channel.on('error', () => {});
   return {
     type: (bytes) => qemu.stdin?.write(bytes),
-    channel: qemu.channel,
+    channels: qemu.channels,
     cutPower: () => qemu.kill('SIGKILL'),
     exited: qemu.exited,
   };
 }
 
 function qemuArguments(options: Omit<MachineOptions, 'signal' | 'onConsole'>): string[] {
-  const { kernel, initrd, commandLine, disks, memory, cpus, accelerator, network, channel } = options;
+  const { kernel, initrd, commandLine, disks, memory, cpus, accelerator, network } = options;
   const words = ['console=ttyS0', 'reboot=t', 'panic=-1', ...clockWords(accelerator), ...commandLine];
   return [
     ...['-machine', MACHINE],
@@ -109,7 +106,7 @@ function qemuArguments(options: Omit<MachineOptions, 'signal' | 'onConsole'>): s
     ...['-serial', 'chardev:console'],
     ...['-device', 'virtio-rng-device'],
     ...(network === null ? ['-nic', 'none'] : networkArguments(network)),
-    ...(channel === undefined ? [] : CHANNEL_ARGUMENTS[channel]),
+    ...channelArguments(options.channels ?? []),
     ...disks.flatMap(diskArguments),
   ];
 }
@@ -123,16 +120,16 @@ function clockWords(accelerator: Accelerator): string[] {
   return accelerator === 'kvm' ? [] : [`tsc_early_khz=${hostCounterKhz()}`];
 }
 
-const SOCKET = ['-chardev', `socket,id=channel,fd=${CHANNEL}`];
-
-const CHANNEL_ARGUMENTS = {
-  port: [
-    ...SOCKET,
-    ...['-device', 'virtio-serial-device'],
-    ...['-device', `virtserialport,chardev=channel,name=${PORT_NAME}`],
-  ],
-  monitor: [...SOCKET, ...['-mon', 'chardev=channel,mode=control']],
-};
+function channelArguments(channels: readonly string[] | 'monitor'): string[] {
+  const socket = (index: number): string[] => ['-chardev', `socket,id=channel${index},fd=${CHANNEL + index}`];
+  if (channels === 'monitor') return [...socket(0), ...['-mon', 'chardev=channel0,mode=control']];
+  if (channels.length === 0) return [];
+  const ports = channels.flatMap((name, index) => [
+    ...socket(index),
+    ...['-device', `virtserialport,chardev=channel${index},name=${name}`],
+  ]);
+  return ['-device', 'virtio-serial-device', ...ports];
+}
 
 function networkArguments({ sshPort, isClosed = false }: MachineNetwork): string[] {
   const forward = sshPort === undefined ? '' : `,hostfwd=tcp:127.0.0.1:${sshPort}-:22`;
@@ -142,11 +139,17 @@ function networkArguments({ sshPort, isClosed = false }: MachineNetwork): string
   ];
 }
 
-/** As JSON, in which a file may have any name. */
+/**
+ * As JSON, in which a file may have any name. A full disk of ours is an error to the guest: QEMU would stop it and wait for
+ * room (qemu(1), -drive, werror=enospc).
+ */
 function diskArguments({ path: filename, isReadOnly = false }: MachineDisk, index: number): string[] {
   const name = `disk${index}`;
   const file = { driver: 'file', filename };
   // discard: what the guest frees is freed in the file too (fstrim(8)).
   const description = { driver: 'raw', 'node-name': name, 'read-only': isReadOnly, discard: 'unmap', file };
-  return [...['-blockdev', JSON.stringify(description)], ...['-device', `virtio-blk-device,drive=${name}`]];
+  return [
+    ...['-blockdev', JSON.stringify(description)],
+    ...['-device', `virtio-blk-device,drive=${name},werror=report,rerror=report`],
+  ];
 }

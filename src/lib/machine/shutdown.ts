@@ -10,7 +10,7 @@ const PATIENCE_MS = 20_000;
  */
 export async function shutDown(machine: RunningMachine): Promise<boolean> {
   for (const execute of ['qmp_capabilities', 'system_powerdown']) {
-    machine.channel?.write(`${JSON.stringify({ execute })}\n`);
+    machine.channels[0]?.write(`${JSON.stringify({ execute })}\n`);
   }
   let endedItself = true;
   const impatient = setTimeout(() => {

@@ -30,6 +30,8 @@ export interface RepackOptions {
   /** Seconds since 1970 that no time is later than; not in the future, which e2fsck does not believe. */
   epoch: number;
   signal: AbortSignal;
+  /** A directory alone, which becomes the root of a filesystem of that name; all there is, and its name, when absent. */
+  only?: { directory: Inode; label: string };
 }
 
 const LOST_AND_FOUND_NAME = 'lost+found';
@@ -61,14 +63,15 @@ const REFUSED_FLAGS = 0x4010_0800;
  * @throws BangerError `corrupt`; `preflight_failed` for what is not read; `tool_failed` when it does not fit
  */
 export async function repackExt4(source: string, target: string, options: RepackOptions): Promise<void> {
-  const { sizeBytes, inodes, uuid, hashSeed, epoch, signal } = options;
+  const { sizeBytes, inodes, uuid, hashSeed, epoch, signal, only } = options;
   await withVolume(source, async (volume) => {
     const blockSize = Math.min(volume.geometry.blockSize, LARGEST_BLOCK);
-    await makeExt4(target, { sizeBytes, inodes, blockSize, uuid, hashSeed, signal });
+    const label = only?.label ?? '';
+    await makeExt4(target, { sizeBytes, inodes, blockSize, uuid, hashSeed, label, signal });
     const filesystem = await NewFilesystem.open(target);
     try {
       await new Repacking(volume, filesystem, options).carryOut();
-      filesystem.finish(readSuperblockBytes(source), epoch);
+      filesystem.finish(readSuperblockBytes(only === undefined ? source : target), epoch);
     } finally {
       filesystem.close();
     }
@@ -107,18 +110,23 @@ class Repacking {
   readonly #turn: Turn;
   /** Of files with several names, their numbers there by those here. */
   readonly #linked = new Map<number, number>();
+  readonly #top: Inode;
+  /** How many names files with several have, where some may be elsewhere. */
+  readonly #names: ReadonlyMap<number, number> | null;
   /** Blocks of attributes, by what is in them. */
   readonly #shared = new Map<string, { number: number; count: number }>();
 
-  constructor(volume: Volume, to: NewFilesystem, { epoch, signal }: RepackOptions) {
+  constructor(volume: Volume, to: NewFilesystem, { epoch, signal, only }: RepackOptions) {
     this.#volume = volume;
     this.#to = to;
     this.#epoch = epoch;
+    this.#top = only?.directory ?? rootOf(volume);
+    this.#names = only === undefined ? null : namesOfLinked(volume, only.directory);
     this.#turn = new Turn(signal);
   }
 
   async carryOut(): Promise<void> {
-    const levels = [this.#openDirectory(rootOf(this.#volume), ROOT, ROOT)];
+    const levels = [this.#openDirectory(this.#top, ROOT, ROOT)];
     for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
       const child = level.children[level.next];
       level.next += 1;
@@ -185,7 +193,8 @@ class Repacking {
 
   async #writeFile(inode: Inode, number: number): Promise<void> {
     const extents: Extent[] = [];
-    const { links, size } = inode;
+    const { size } = inode;
+    const links = this.#names?.get(inode.number) ?? inode.links;
     if (inode.type === 'symlink') {
       const target = bytesOfName(linkTarget(this.#volume, inode));
       if (target.length < FAST_LINK_BYTES) {
@@ -303,6 +312,20 @@ class Repacking {
       `${oneLine(this.#volume.path)}: inode ${inode.number} ${why}: it is not repacked`,
     );
   }
+}
+
+/** How often each file with several names is named below a directory. */
+function namesOfLinked(volume: Volume, top: Inode): Map<number, number> {
+  const counts = new Map<number, number>();
+  const todo = [top];
+  for (let directory = todo.pop(); directory !== undefined; directory = todo.pop()) {
+    for (const { number } of childNames(volume, directory)) {
+      const child = childInode(volume, directory, number);
+      if (child.type === 'directory') todo.push(child);
+      else if (child.links > 1) counts.set(number, (counts.get(number) ?? 0) + 1);
+    }
+  }
+  return counts;
 }
 
 function ownPart({ type, blocks }: Inode): Buffer {

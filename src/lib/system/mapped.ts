@@ -10,6 +10,12 @@ export function runMapped(
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<ProcessResult> {
-  if (process.geteuid?.() === 0) return run(file, args, options);
-  return run('unshare', ['--map-auto', '--map-root-user', '--', file, ...args], options);
+  const [command, ...rest] = mapped([file, ...args]);
+  return run(command, rest, options);
+}
+
+/** The command that runs another one there. */
+export function mapped([file, ...args]: readonly [string, ...string[]]): [string, ...string[]] {
+  if (process.geteuid?.() === 0) return [file, ...args];
+  return ['unshare', '--map-auto', '--map-root-user', '--', file, ...args];
 }

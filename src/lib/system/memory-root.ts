@@ -1,9 +1,9 @@
-import type { Sandbox } from './sandbox.ts';
+import type { MountedSandbox } from './sandbox.ts';
 import { startHolder } from './sandbox-holder.ts';
 import { toolRunner } from './sandbox-tool.ts';
 
 /** A mounted root directory that tools of the host fill, before or without any step running in it. */
-export type MountedRoot = Pick<Sandbox, 'root' | 'runTool' | 'close' | 'abandon'>;
+export type MountedRoot = Pick<MountedSandbox, 'root' | 'runTool' | 'close' | 'abandon'>;
 
 export interface MemoryRootOptions {
   /** An existing empty directory. */

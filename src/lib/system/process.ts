@@ -64,8 +64,8 @@ export interface RunningProcess {
   readonly pid: number;
   /** Open only when asked for; closing it is how a holder is told to end. */
   readonly stdin: NodeJS.WritableStream | null;
-  /** The other end of its descriptor CHANNEL: only when asked for. */
-  readonly channel: Duplex | null;
+  /** The other ends of its descriptors from CHANNEL on: as many as were asked for. */
+  readonly channels: readonly Duplex[];
   /** Only when asked for: what it writes, no faster than it is read. To be read, or the process killed. */
   readonly stdout: Readable | null;
   /** Settles when the process has ended; never rejects. */
@@ -101,8 +101,8 @@ function lifeline(): string {
   return `exec setpriv --pdeathsig KILL -- /bin/sh -c '[ "$PPID" -eq ${process.pid} ] || exit 143; exec "$@"' sh `;
 }
 
-/** The newest pieces of a stream, within KEEP_BYTES; zx would keep them all. */
-function boundedStore(): Buffer[] {
+/** Keeps the newest pieces of a stream that are pushed to it, within KEEP_BYTES; zx would keep them all. */
+export function boundedStore(): Buffer[] {
   let kept = 0;
   const store: Buffer[] = [];
   store.push = (...pieces: Buffer[]): number => {
@@ -116,7 +116,7 @@ function boundedStore(): Buffer[] {
   return store;
 }
 
-function splitLines(onLine: (line: string) => void): { write(chunk: Buffer): void; end(): void } {
+export function splitLines(onLine: (line: string) => void): { write(chunk: Buffer): void; end(): void } {
   const decoder = new StringDecoder('utf8');
   let rest = '';
   return {
@@ -136,8 +136,8 @@ function splitLines(onLine: (line: string) => void): { write(chunk: Buffer): voi
 export interface StartOptions extends ProcessOptions {
   /** `terminal`: it has our own, for input and output, and our process group, which may read from it. */
   stdin?: 'none' | 'pipe' | 'terminal';
-  /** Gives it a socket as its descriptor CHANNEL. */
-  hasChannel?: boolean;
+  /** Gives it so many sockets, as its descriptors from CHANNEL on. */
+  channels?: number;
   /** `stream`: it is read as it comes, and the result has but the end of it. */
   stdout?: 'kept' | 'stream';
 }
@@ -157,7 +157,7 @@ export async function start(
   const [stdout, stderr] = [boundedStore(), boundedStore()];
   const startedAt = performance.now();
   const isAttached = options.stdin === 'terminal';
-  const pipes = ['pipe', 'pipe', ...(options.hasChannel ? ['pipe' as const] : [])] as const;
+  const pipes = Array<'pipe'>(2 + (options.channels ?? 0)).fill('pipe');
   const command = $({
     shell: '/bin/sh',
     prefix: lifeline(),
@@ -220,8 +220,8 @@ export async function start(
     };
   })();
   // Node makes a pipe of a child's a socket pair, which is open in both directions (child_process, options.stdio).
-  const channel = (child.stdio[CHANNEL] ?? null) as Duplex | null;
-  return { pid, stdin: child.stdin, stdout: output ?? null, channel, exited, kill };
+  const channels = isAttached ? [] : (child.stdio.slice(CHANNEL) as Duplex[]);
+  return { pid, stdin: child.stdin, stdout: output ?? null, channels, exited, kill };
 }
 
 /** Numbers of the signals that end programs (signal(7), x86 and arm). */

@@ -45,13 +45,14 @@ export async function copyImage(mounted: MountedImage, entry: Entry, target: str
       await remount(entry, mountpoint, 'ro');
       const method = await cloneWritten(image, target, signal);
       await remount(entry, mountpoint, 'rw');
-      requireClean(image, target);
+      requireWrittenOut(image, target);
       return { method, finish: async () => {} };
     }
   }
 }
 
-function requireClean(image: string, copy: string): void {
+/** @throws BangerError `tool_failed` when a copy of an image that is mounted lacks something */
+export function requireWrittenOut(image: string, copy: string): void {
   const { state, needsRecovery } = readSuperblock(copy);
   if (state === 'clean' && !needsRecovery) return;
   throw new BangerError('tool_failed', `${image} was not written out whole before it was copied`, {

@@ -1,3 +1,5 @@
+import { GUEST_PATHS } from './guest-paths.ts';
+
 /**
  * Runs one step, in the holder's namespaces. Its arguments: the root, the system call filter (octal escapes), `share`
  * or nothing, `own` where /tmp is not the image's, the length of bubblewrap's options or nothing, or the file that has them
@@ -61,52 +63,9 @@ for directory in dev proc run tmp; do
   made+=("$root/$directory")
 done
 
-# Whether a path is on what bubblewrap mounts over the image.
-is_ours() {
-  case $1 in
-  /dev | /dev/* | /proc | /proc/* | /run | /run/*) ;;
-  /tmp | /tmp/*) [[ -n $tmp ]] ;;
-  *) return 1 ;;
-  esac
-}
+remember() { made+=("$1"); }
 
-# Sets found to where a path of the guest leads. False when a directory on the way is none, or is missing and not to be made.
-resolve() {
-  local rest=$1 deep=$2 part link hops=0
-  found=
-  while [[ -n $rest ]]; do
-    part=\${rest%%/*}
-    if [[ $rest == */* ]]; then rest=\${rest#*/}; else rest=; fi
-    case $part in
-    '' | .) continue ;;
-    ..)
-      found=\${found%/*}
-      continue
-      ;;
-    esac
-    if is_ours "$found/$part"; then
-      found+=/$part
-      continue
-    fi
-    if [[ -L $root$found/$part ]]; then
-      ((++hops <= 40)) || return 1
-      link=$(readlink -- "$root$found/$part" && echo .)
-      link=\${link%$'\\n'.}
-      [[ $link != /* ]] || found=
-      rest=$link/$rest
-    elif [[ -d $root$found ]]; then
-      found+=/$part
-      if [[ -n $deep && -n \${rest///} && ! -e $root$found ]]; then
-        mkdir -- "$root$found" 2>/dev/null || return 1
-        made+=("$root$found")
-      fi
-    else
-      return 1
-    fi
-  done
-  [[ -n $found ]]
-}
-
+${GUEST_PATHS}
 # Adds the directories above a place in memory to options: bubblewrap closes those that it makes itself to all but root,
 # and apt's own user would not come to a resolv.conf there, nor any other to its secrets.
 open_above() {

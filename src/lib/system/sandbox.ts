@@ -48,15 +48,17 @@ export interface StepOptions {
   onLine?: (line: string, stream: 'stdout' | 'stderr') => void;
 }
 
+/** Where an image is worked on, and nothing else is reached from. */
 export interface Sandbox {
-  /** Where the image is mounted, as `runTool` sees it. */
-  readonly root: string;
   /**
    * Runs a command of the guest as its root; a non-zero status is a result, not an error.
    * @throws BangerError `tool_failed` when the filesystem went away under it, or what fuse2fs left undone could not be mended
    */
   run(argv: readonly string[], options?: StepOptions): Promise<ProcessResult>;
-  /** Runs a tool of the host where the image is mounted and ids are mapped. Throws as `run` of process.ts does. */
+  /**
+   * Runs a tool of the host on files of the host, where these have the guest's ids: it finds there what steps left in their
+   * binds. Throws as `run` of process.ts does.
+   */
   runTool(file: string, args: readonly string[], options?: RunOptions): Promise<ProcessResult>;
   /** The same of a tool that reads a stream, which is destroyed in any case. */
   feedTool(file: string, args: readonly string[], input: Readable): Promise<ProcessResult>;
@@ -76,8 +78,18 @@ export interface Sandbox {
   abandon(): Promise<void>;
 }
 
+/** One whose tools of the host see the image, too. */
+export interface MountedSandbox extends Sandbox {
+  /** Where the image is mounted, as `runTool` sees it. */
+  readonly root: string;
+}
+
+export function isMounted(sandbox: Sandbox): sandbox is MountedSandbox {
+  return 'root' in sandbox;
+}
+
 /** Where a step's apt finds how this machine's reaches its mirrors: its proxies are of the place, not of the image. */
-const APT_SETTINGS = '/run/banger/apt.conf';
+export const APT_SETTINGS = '/run/banger/apt.conf';
 /** Exit status of what SIGKILL ended. */
 const KILLED = 137;
 /** How long the news of a killed holder may take after that, in milliseconds. */
@@ -90,7 +102,7 @@ const LOSS_NEWS_MS = 5000;
  * @throws BangerError `preflight_failed` with every fault when the machine lacks something; `tool_failed` when the image
  * could not be mounted.
  */
-export async function openSandbox(options: SandboxOptions): Promise<Sandbox> {
+export async function openSandbox(options: SandboxOptions): Promise<MountedSandbox> {
   const kind = mountKind();
   const missing = await missingTools(kind);
   if (missing.length > 0) throw new PreflightError('the sandbox', missing);
@@ -116,7 +128,10 @@ interface Machinery {
   aptSettings: string;
 }
 
-function makeSandbox(options: SandboxOptions, { kind, holder, upkeep, aptSettings }: Machinery): Sandbox {
+function makeSandbox(
+  options: SandboxOptions,
+  { kind, holder, upkeep, aptSettings }: Machinery,
+): MountedSandbox {
   const { image, mountpoint, signal } = options;
   const entry = enterHolder(holder, signal);
   const notes = new LimitNotes(kind, (note) => options.onLine?.(note));

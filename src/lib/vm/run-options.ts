@@ -1,7 +1,7 @@
 import { parseMemory, type TypedMachine } from '../image/boot-trial.ts';
 import { parseDuration } from '../image/duration.ts';
+import { type ConsoleOptions, showConsole } from '../machine/console.ts';
 import { guestCommand } from './command-line.ts';
-import { type ConsoleOptions, showConsole } from './console.ts';
 import type { RunOptions } from './run.ts';
 
 /** The flags of a run, as they are typed. */

@@ -1,4 +1,5 @@
 import { BangerError, PreflightError } from '../errors.ts';
+import { attachConsole } from '../machine/console.ts';
 import type { Accelerator, MachineDisk, RunningMachine } from '../machine/qemu.ts';
 import { startMachine } from '../machine/qemu.ts';
 import { shutDown } from '../machine/shutdown.ts';
@@ -8,7 +9,6 @@ import { findTool } from '../system/preflight.ts';
 import { lastLines, toolFailed } from '../system/process.ts';
 import { sshTo, waitForSsh } from '../system/ssh-client.ts';
 import { formatDuration } from '../text.ts';
-import { attachConsole } from './console.ts';
 
 /** A guest and what it is run for. */
 export interface SessionOptions {
@@ -67,7 +67,7 @@ export async function runSession(options: SessionOptions): Promise<number | null
   let said = '';
   const machine = await startMachine({
     ...machineOf(options),
-    channel: 'monitor',
+    channels: 'monitor',
     signal: power.signal,
     onConsole(bytes) {
       if (command.length === 0) options.show(bytes);

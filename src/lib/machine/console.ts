@@ -1,5 +1,5 @@
-import type { RunningMachine } from '../machine/qemu.ts';
 import { print, tell } from '../output.ts';
+import type { RunningMachine } from './qemu.ts';
 
 /** Ctrl-A, then x ends the machine; Ctrl-A twice types one: as QEMU's own console takes them (qemu(1), -nographic). */
 const ESCAPE = 0x01;
