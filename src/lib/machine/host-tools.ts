@@ -68,6 +68,6 @@ export async function pour(input: Readable, program: RunningProcess): Promise<Pr
 }
 
 /** Settles when a program reads on, or never will. */
-export async function drained({ stdin, exited }: RunningProcess): Promise<void> {
+async function drained({ stdin, exited }: RunningProcess): Promise<void> {
   await Promise.race([new Promise((resolve) => stdin?.once('drain', resolve)), exited]);
 }

@@ -37,7 +37,7 @@ export interface StepMachine {
 }
 
 export interface MachineSandboxOptions {
-  /** An ext4 file whose journal is empty, mounted read-write by the guest. A file beside it is made and removed. */
+  /** An ext4 file whose journal is empty, mounted read-write by the guest. Files beside it are made and removed. */
   image: string;
   network: 'host' | 'none';
   machine: StepMachine;
@@ -50,8 +50,8 @@ export interface MachineSandboxOptions {
 const BOOT_MS = 180_000;
 /** How many lines of the console tell why a machine ended. */
 const LAST_LINES = 10;
-/** Of the disk for what is thrown away: a sparse file, of which no more is there than is written. */
-const SCRATCH_BYTES = 64 * 2 ** 30;
+/** Of the disks for what is thrown away: sparse files, of which no more is there than is written. */
+const SPARSE_BYTES = 64 * 2 ** 30;
 /** Without a journal, and without tables that are not needed yet: nothing of it is ever read again. */
 const SCRATCH_OPTIONS = [
   '-q',
@@ -73,7 +73,7 @@ const TERMINAL = '/dev/ttyS0';
 
 const BEGIN_SCRIPT = `
 tries=0
-while [ ! -b /dev/vdb ] && [ "$tries" -lt 100 ]; do
+while [ ! -b /dev/vdc ] && [ "$tries" -lt 100 ]; do
   tries=$((tries + 1))
   sleep 0.1
 done
@@ -91,10 +91,10 @@ exit 0
 export async function openMachineSandbox(options: MachineSandboxOptions): Promise<Sandbox> {
   const { image, signal } = options;
   const [aptSettings, tools] = await Promise.all([readGuestSettings(signal), HostTools.find(signal)]);
-  const scratch = `${image}.scratch`;
-  await run('truncate', ['-s', String(SCRATCH_BYTES), '--', scratch], { signal });
-  await run('mke2fs', [...SCRATCH_OPTIONS, scratch], { signal });
-  const guest = await Guest.start(options, scratch);
+  const disks = disksOf(image);
+  await run('truncate', ['-s', String(SPARSE_BYTES), '--', disks.scratch, disks.tape], { signal });
+  await run('mke2fs', [...SCRATCH_OPTIONS, disks.scratch], { signal });
+  const guest = await Guest.start(options);
   try {
     const sandbox = new MachineSandbox(options, guest, tools, urlsForGuest(aptSettings));
     await guest.comeUp();
@@ -102,7 +102,7 @@ export async function openMachineSandbox(options: MachineSandboxOptions): Promis
     return sandbox;
   } catch (error) {
     await guest.end();
-    removeFile(scratch);
+    for (const path of Object.values(disks)) removeFile(path);
     signal.throwIfAborted();
     requireRoom(image);
     throw error;
@@ -119,9 +119,10 @@ class Guest {
   readonly #said: () => string;
   #isExpected = false;
 
-  static async start(options: MachineSandboxOptions, scratch: string): Promise<Guest> {
+  static async start(options: MachineSandboxOptions): Promise<Guest> {
     const { image, network, signal, onConsole } = options;
     const { kernel, modules, busybox, memory, cpus, accelerator } = options.machine;
+    const { scratch, tape } = disksOf(image);
     const token = randomBytes(16).toString('hex');
     const script = stepAgentScript(token);
     const initramfs = await initramfsOf({ busybox, modules, script, applets: STEP_APPLETS });
@@ -135,7 +136,7 @@ class Guest {
     const machine = await startMachine({
       ...{ kernel, initrd: initrd.path, memory, cpus, accelerator, signal },
       commandLine: ['quiet', 'loglevel=4'],
-      disks: [{ path: image }, { path: scratch }],
+      disks: [image, scratch, tape].map((path) => ({ path })),
       network: network === 'none' ? null : {},
       channels: STEP_PORTS,
       onConsole(bytes) {
@@ -203,12 +204,14 @@ class MachineSandbox implements Sandbox {
     this.#tools = tools;
     this.#aptSettings = aptSettings;
     const present = { [options.machine.busybox]: BUSYBOX_IN_GUEST };
-    this.#copies = new GuestCopies({ channel: guest.channel, tools, present });
+    const tape = { path: disksOf(options.image).tape, size: SPARSE_BYTES, device: '/dev/vdc' };
+    this.#copies = new GuestCopies({ channel: guest.channel, tools, tape, present });
   }
 
   async run(argv: readonly string[], options: StepOptions = {}) {
     const { input, onLine } = options;
     const script = await this.#script(argv, options, null);
+    await this.#orRoom(() => this.#copies.stepBegins());
     const startedAt = performance.now();
     const kept = { stdout: boundedStore(), stderr: boundedStore() };
     const lines = {
@@ -277,11 +280,7 @@ class MachineSandbox implements Sandbox {
 
   async abandon(): Promise<void> {
     await this.#guest.end();
-    removeFile(this.#scratch);
-  }
-
-  get #scratch(): string {
-    return `${this.#options.image}.scratch`;
+    for (const path of Object.values(disksOf(this.#options.image))) removeFile(path);
   }
 
   async #perform(...args: Parameters<StepChannel['perform']>): Promise<number> {
@@ -361,6 +360,11 @@ class MachineSandbox implements Sandbox {
     const script: StepScriptOptions = { argv, env, cwd, network, tmp, places, files, terminal };
     return stepScript(script);
   }
+}
+
+/** Beside an image: a disk of the guest's own, and one by which files come and go. */
+function disksOf(image: string): { scratch: string; tape: string } {
+  return { scratch: `${image}.scratch`, tape: `${image}.tape` };
 }
 
 function remount(access: 'ro' | 'rw'): string {

@@ -8,7 +8,21 @@ export function endMark(token: string): Buffer {
 
 /** Programs of the agent and of the scripts that it is given. */
 export const STEP_APPLETS: readonly string[] = [
-  ...['chmod', 'chown', 'env', 'find', 'fstrim', 'head', 'hostname', 'ip', 'ln', 'mkfifo', 'mknod', 'mv'],
+  ...[
+    'blockdev',
+    'chmod',
+    'chown',
+    'env',
+    'find',
+    'fstrim',
+    'head',
+    'hostname',
+    'ip',
+    'ln',
+    'mkfifo',
+    'mknod',
+    'mv',
+  ],
   ...['printf', 'readlink', 'rm', 'rmdir', 'setsid', 'stat', 'tar', 'touch', 'unshare'],
 ];
 
