@@ -53,7 +53,8 @@ const limits = (wanted: 'fuse' | 'all'): string =>
     .join('');
 const limitsPage = `# What a build cannot do
 
-The steps of a build run in a sandbox, not in a VM. A build's log says so when a step runs into one of these;
+The steps of a build run in a sandbox, unless \`--builder vm\` has them run in a virtual machine, where none of this holds.
+A build's log says so when a step runs into one of these;
 \`banger doctor\` lists the second kind. Written by \`npm run manifest\`.
 
 ## Whoever builds

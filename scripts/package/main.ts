@@ -66,7 +66,7 @@ await place('usr/share/doc/banger/copyright', await readFile(join(ROOT, 'LICENSE
 await place('usr/share/doc/banger/changelog.gz', zipped(await readFile(join(ROOT, 'CHANGELOG.md'))));
 
 const { stdout: used } = await run('du', ['-sk', '--apparent-size', tree]);
-const { needed, useful } = toolPackages();
+const { needed, useful, suggested } = toolPackages();
 await place(
   'DEBIAN/control',
   `Package: banger
@@ -76,6 +76,7 @@ Maintainer: the banger authors <banger@localhost>
 Installed-Size: ${Number.parseInt(used, 10)}
 Depends: ${[...LIBRARIES, ...needed].join(', ')}
 Recommends: ${useful.join(', ')}
+Suggests: ${suggested.join(', ')}
 Section: admin
 Priority: optional
 Description: ${description.replace(/^./u, (letter) => letter.toLowerCase())}

@@ -8,7 +8,7 @@ interface ToolSet {
   tools: readonly string[];
   /** The tool that knows the version, and how to ask it. */
   version?: readonly [tool: string, ...args: string[]];
-  needed: 'always' | 'by ordinary users' | 'for some';
+  needed: 'always' | 'by ordinary users' | 'for some' | 'for machines';
   /** What cannot be done without them. */
   use: string;
 }
@@ -77,6 +77,13 @@ const TOOL_SETS: readonly ToolSet[] = [
     use: 'copy files into images',
   },
   {
+    package: 'qemu-system-x86',
+    tools: ['qemu-system-x86_64'],
+    version: ['qemu-system-x86_64', '--version'],
+    needed: 'for machines',
+    use: 'boot images, build in virtual machines',
+  },
+  {
     package: 'zstd',
     tools: ['zstd'],
     version: ['zstd', '--version'],
@@ -92,15 +99,16 @@ const TOOL_SETS: readonly ToolSet[] = [
   },
 ];
 
-/** What a package of the program should depend on, and what it should recommend. */
-export function toolPackages(): { needed: string[]; useful: string[] } {
+/** What a package of the program should depend on, what it should recommend, and what it should suggest. */
+export function toolPackages(): { needed: string[]; useful: string[]; suggested: string[] } {
   const names = (wanted: (set: ToolSet) => boolean): string[] =>
     TOOL_SETS.filter(wanted)
       .map((set) => set.package)
       .sort();
   return {
     needed: names(({ needed }) => needed === 'always'),
-    useful: names(({ needed }) => needed !== 'always'),
+    useful: names(({ needed }) => needed === 'by ordinary users' || needed === 'for some'),
+    suggested: names(({ needed }) => needed === 'for machines'),
   };
 }
 
@@ -116,7 +124,9 @@ async function examineSet(set: ToolSet, patient: Patient, signal?: AbortSignal):
   if (missing.length > 0) {
     const detail = `no ${missing.join(', ')}: needed to ${set.use}`.replace('to banger', 'for banger');
     const mend = asRoot(patient, `apt-get install ${set.package}`);
-    return set.needed === 'for some' ? warn(set.package, detail, mend) : fail(set.package, detail, mend);
+    return set.needed === 'for some' || set.needed === 'for machines'
+      ? warn(set.package, detail, mend)
+      : fail(set.package, detail, mend);
   }
   const [tool, ...args] = set.version ?? [];
   const version = tool === undefined ? null : await toolVersion(tool, args, signal);

@@ -87,7 +87,7 @@ export async function builderOf(kind: BuilderKind, ground: BuilderGround): Promi
   const { openMachineSandbox } = await import('../machine/machine-sandbox.ts');
   const machine = await stepMachine(ground);
   return ({ image, network, signal, onLine }) =>
-    openMachineSandbox({ image, network, signal, machine, onConsole: onLine });
+    openMachineSandbox({ image, network, signal, machine, onLine });
 }
 
 async function stepMachine(ground: BuilderGround): Promise<StepMachine> {

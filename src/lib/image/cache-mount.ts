@@ -97,7 +97,7 @@ async function makeCache(
   await sandbox.runTool('rm', ['-rf', '--', aside]);
   await mkdir(aside, { mode: 0o700 });
   await fill(aside);
-  await sandbox.runTool('chown', [`${uid}:${gid}`, '--', aside]);
+  await sandbox.giveTo(aside, { uid, gid });
   await sandbox.runTool('chmod', [mode.toString(8), '--', aside]);
   await rename(aside, directory);
 }

@@ -8,6 +8,7 @@ import type { Accelerator } from './qemu.ts';
 
 export type Acceleration = 'auto' | 'kvm' | 'tcg';
 
+const DEVICE = '/dev/kvm';
 /** In the cache directory: what a guest made of KVM since the host booted. */
 const MEMORY = 'kvm.json';
 /** Random, and another one each time the kernel starts (random(4)). */
@@ -33,7 +34,7 @@ export async function chooseAccelerator(
   ground: AccelerationGround,
 ): Promise<Accelerator> {
   if (wanted === 'tcg') return 'tcg';
-  const { device = '/dev/kvm', cacheDir } = ground;
+  const { device = DEVICE, cacheDir } = ground;
   const closed = whyClosed(device);
   if (wanted === 'kvm') {
     if (closed === null) return 'kvm';
@@ -46,17 +47,32 @@ export async function chooseAccelerator(
     return 'tcg';
   };
   if (closed !== null) return tell(`${device} cannot be opened: ${closed}`);
-  const bootId = readFileSync(BOOT_ID, 'utf8').trim();
-  const outcome = recall(cacheDir, bootId) ?? (await find(ground, bootId));
+  const outcome = recall(cacheDir, bootId()) ?? (await find(ground));
   if (outcome === 'kvm') return 'kvm';
   return tell(
     outcome === 'tcg' ? `${device} opens, but guests hang or die with it` : 'KVM could not be tried',
   );
 }
 
-async function find({ kernel, cacheDir, signal }: AccelerationGround, bootId: string): Promise<ProbeOutcome> {
+/** What is known of KVM here without booting anything. */
+export interface KvmState {
+  /** Why its device cannot be opened; null where it can. */
+  closed: string | null;
+  /** What a guest made of it since this host booted; null where none has tried. */
+  outcome: Accelerator | null;
+}
+
+export function kvmState(cacheDir: string, device = DEVICE): KvmState {
+  return { closed: whyClosed(device), outcome: recall(cacheDir, bootId()) };
+}
+
+function bootId(): string {
+  return readFileSync(BOOT_ID, 'utf8').trim();
+}
+
+async function find({ kernel, cacheDir, signal }: AccelerationGround): Promise<ProbeOutcome> {
   const outcome = await probeKvm(kernel, signal);
-  if (outcome !== 'unknown') remember(cacheDir, bootId, outcome);
+  if (outcome !== 'unknown') remember(cacheDir, bootId(), outcome);
   return outcome;
 }
 
@@ -70,11 +86,11 @@ function whyClosed(device: string): string | null {
   }
 }
 
-function recall(cacheDir: string, bootId: string): Accelerator | null {
+function recall(cacheDir: string, boot: string): Accelerator | null {
   try {
     const found: unknown = JSON.parse(readFileSync(join(cacheDir, MEMORY), 'utf8'));
     const { boot_id, works } = found as { boot_id?: unknown; works?: unknown };
-    if (boot_id !== bootId || typeof works !== 'boolean') return null;
+    if (boot_id !== boot || typeof works !== 'boolean') return null;
     return works ? 'kvm' : 'tcg';
   } catch {
     // Never written, or damaged, or not ours to read: then it is found out anew.
@@ -83,12 +99,12 @@ function recall(cacheDir: string, bootId: string): Accelerator | null {
 }
 
 /** Where it cannot be remembered it is found out again; that is no error. */
-function remember(cacheDir: string, bootId: string, accelerator: Accelerator): void {
+function remember(cacheDir: string, boot: string, accelerator: Accelerator): void {
   const path = join(cacheDir, MEMORY);
   const coming = `${path}.${randomBytes(3).toString('hex')}`;
   try {
     makePrivateDirectory(cacheDir);
-    writeFileSync(coming, `${JSON.stringify({ boot_id: bootId, works: accelerator === 'kvm' })}\n`, {
+    writeFileSync(coming, `${JSON.stringify({ boot_id: boot, works: accelerator === 'kvm' })}\n`, {
       mode: 0o600,
     });
     renameSync(coming, path);

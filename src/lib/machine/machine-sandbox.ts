@@ -42,14 +42,16 @@ export interface MachineSandboxOptions {
   network: 'host' | 'none';
   machine: StepMachine;
   signal: AbortSignal;
-  /** What the machine's console says once it is up. */
-  onConsole?: (line: string) => void;
+  /** What the machine itself has to say, and its console once it is up, for the build log. */
+  onLine?: (line: string) => void;
 }
 
 /** How long a kernel may take to come to its first process, emulated on a busy host, in milliseconds. */
 const BOOT_MS = 180_000;
 /** How many lines of the console tell why a machine ended. */
 const LAST_LINES = 10;
+/** What Linux says of its own end (kernel/panic.c). */
+const KERNEL_GAVE_UP = /Kernel panic - not syncing/u;
 /** Of the disks for what is thrown away: sparse files, of which no more is there than is written. */
 const SPARSE_BYTES = 64 * 2 ** 30;
 /** Without a journal, and without tables that are not needed yet: nothing of it is ever read again. */
@@ -120,7 +122,7 @@ class Guest {
   #isExpected = false;
 
   static async start(options: MachineSandboxOptions): Promise<Guest> {
-    const { image, network, signal, onConsole } = options;
+    const { image, network, signal, onLine } = options;
     const { kernel, modules, busybox, memory, cpus, accelerator } = options.machine;
     const { scratch, tape } = disksOf(image);
     const token = randomBytes(16).toString('hex');
@@ -129,7 +131,7 @@ class Guest {
     const initrd = unnamedFile(Buffer.concat(initramfs));
     const lines = splitLines((line) => {
       // Of a machine that comes up nobody needs to know how.
-      if (guest?.isUp) onConsole?.(line.replaceAll('\r', ''));
+      if (guest?.isUp) onLine?.(line.replaceAll('\r', ''));
     });
     let said = '';
     let guest: Guest | undefined;
@@ -184,7 +186,10 @@ class Guest {
   }
 
   #failed(what: string, stderr = ''): BangerError {
-    const lines = lastLines(`${this.#said()}\n${stderr}`, LAST_LINES).map((line) => `\n  | ${line}`);
+    const all = lastLines(`${this.#said()}\n${stderr}`, Number.POSITIVE_INFINITY);
+    // What follows it is of use to those who mend kernels.
+    const cause = all.filter((line) => KERNEL_GAVE_UP.test(line)).slice(0, 1);
+    const lines = (cause.length > 0 ? cause : all.slice(-LAST_LINES)).map((line) => `\n  | ${line}`);
     return new BangerError('tool_failed', `the machine that carries out the steps ${what}${lines.join('')}`, {
       hints: ['give it more memory: --memory 2G', 'banger doctor'],
     });
@@ -256,6 +261,13 @@ class MachineSandbox implements Sandbox {
     this.#options.signal.throwIfAborted();
     if (result.exitCode !== 0) throw toolFailed(file, result);
     return result;
+  }
+
+  async giveTo(path: string, { uid, gid }: { uid: number; gid: number }): Promise<void> {
+    if (this.#tools.hasIds) await this.#tools.run('chown', [`${uid}:${gid}`, '--', path]);
+    else if (uid !== 0 || gid !== 0) {
+      this.#options.onLine?.(`note: without user namespaces all files of mounts belong to the guest's root`);
+    }
   }
 
   async copyTo(target: string) {

@@ -62,6 +62,8 @@ export interface Sandbox {
   runTool(file: string, args: readonly string[], options?: RunOptions): Promise<ProcessResult>;
   /** The same of a tool that reads a stream, which is destroyed in any case. */
   feedTool(file: string, args: readonly string[], input: Readable): Promise<ProcessResult>;
+  /** Gives a file of the host to ids of the guest, where these can be told apart here. */
+  giveTo(path: string, owner: { uid: number; gid: number }): Promise<void>;
   /** A shell of the guest's root on our terminal, until it is left. */
   runShell(options: Pick<StepOptions, 'env' | 'cwd'>): Promise<void>;
   /**
@@ -218,6 +220,10 @@ function makeSandbox(
       requireMounted();
       toolsRan = true;
       return entry.runTool(file, args, toolOptions);
+    },
+    async giveTo(path, { uid, gid }) {
+      requireMounted();
+      await entry.runTool('chown', [`${uid}:${gid}`, '--', path]);
     },
     async copyTo(target) {
       requireMounted();

@@ -1,0 +1,62 @@
+import { type Finding, fail, ok, warn } from '../finding.ts';
+import { chooseBuilder } from '../image/builder.ts';
+import { type KvmState, kvmState } from '../machine/acceleration.ts';
+import { findTool } from '../system/preflight.ts';
+import { asRoot, type Patient } from './patient.ts';
+
+/** What of the sandbox is no fault where a machine builds in its stead: findings by their names. */
+const OF_THE_SANDBOX: ReadonlySet<string> = new Set([
+  ...['bubblewrap', 'fuse2fs', 'uidmap', 'mount'],
+  ...['namespaces', 'user namespaces', 'loop devices', 'subordinate ids', 'id mapping', 'FUSE'],
+]);
+
+export interface ExaminedBuilder {
+  findings: Finding[];
+  /** Whether a build that asks for no builder has a virtual machine. */
+  isMachine: boolean;
+}
+
+/** Which builder `--builder auto` takes here and why, and how fast machines are. */
+export async function examineBuilder(
+  patient: Patient,
+  cacheDir: string,
+  signal?: AbortSignal,
+): Promise<ExaminedBuilder> {
+  const { kind, reason, faults } = await chooseBuilder('auto', signal);
+  const machine = await examineMachine(cacheDir);
+  if (faults.length > 0) {
+    const mend = asRoot(patient, 'apt-get install qemu-system-x86');
+    const detail = 'none: the sandbox does not work here, and there is no QEMU for a virtual machine';
+    return { findings: [fail('builder', detail, mend), ...machine], isMachine: false };
+  }
+  const detail =
+    kind === 'sandbox'
+      ? 'the sandbox: it works here, and is faster than a virtual machine'
+      : `the virtual machine: ${reason ?? ''}`;
+  return { findings: [ok('builder', detail), ...machine], isMachine: kind === 'vm' };
+}
+
+/** Where builds have a machine, what the sandbox lacks is worth knowing and no fault. */
+export function forgiveSandbox(findings: readonly Finding[]): Finding[] {
+  return findings.map((finding) =>
+    finding.status === 'fail' && OF_THE_SANDBOX.has(finding.name) ? { ...finding, status: 'warn' } : finding,
+  );
+}
+
+async function examineMachine(cacheDir: string): Promise<Finding[]> {
+  if ((await findTool('qemu-system-x86_64')) === null) return [];
+  return [kvmFinding(kvmState(cacheDir))];
+}
+
+function kvmFinding({ closed, outcome }: KvmState): Finding {
+  const emulated = 'machines are emulated (TCG), which is several times slower';
+  if (closed !== null) return warn('KVM', `/dev/kvm cannot be opened: ${closed}; ${emulated}`);
+  switch (outcome) {
+    case 'kvm':
+      return ok('KVM', 'guests have run with it since this host booted');
+    case 'tcg':
+      return warn('KVM', `/dev/kvm opens, but guests hang or die with it; ${emulated}`);
+    case null:
+      return ok('KVM', '/dev/kvm opens; the first machine tries whether guests run with it');
+  }
+}
