@@ -1,4 +1,5 @@
 import { describe, expect } from 'vitest';
+import { bootstrapBootable } from '../support/bootable.ts';
 import { buildArguments, type Failure, makeBase } from '../support/builds.ts';
 import { testAccounts } from '../support/cli.ts';
 import { test } from '../support/fixtures.ts';
@@ -21,6 +22,21 @@ describe.each(testAccounts())('as $label', (account) => {
     );
     await home.verify();
     await home.fails(3, ['image', 'show', 'looked-at']);
+  });
+
+  test('in a virtual machine, too', { timeout: 180_000 }, async ({ makeHome }) => {
+    const home = await makeHome(account);
+    await bootstrapBootable(home, 'base');
+    const terminal = startOnTerminal(
+      home,
+      buildArguments('looked-at', '--builder', 'vm', '--accel', 'tcg', '--network', 'none', ...STEPS),
+    );
+    await terminal.until(/leave the shell to go on: exit[\s\S]*# /u, 90_000);
+    terminal.type('cat /state; echo "$WHERE-$((6*7))"\r');
+    await terminal.until(/broken\r?\nhere-42/u);
+    terminal.type('exit\r');
+    expect(await terminal.exited).toBe(8);
+    await home.verify();
   });
 
   test('without a terminal it fails as ever', async ({ makeHome }) => {

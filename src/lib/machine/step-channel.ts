@@ -45,6 +45,8 @@ export class StepChannel {
     this.#run.write(text);
     if (input === undefined) return this.#ended(onOutput);
     const feeding = this.#feed(input);
+    // It is waited for once the script has ended, be it long after it has failed.
+    feeding.catch(() => {});
     try {
       const status = await this.#ended(onOutput);
       // Whoever has ended reads no more.
@@ -53,7 +55,6 @@ export class StepChannel {
       return status;
     } finally {
       input.destroy();
-      feeding.catch(() => {});
     }
   }
 
