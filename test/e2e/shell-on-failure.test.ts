@@ -33,7 +33,7 @@ describe.each(testAccounts())('as $label', (account) => {
     );
     await terminal.until(/leave the shell to go on: exit[\s\S]*# /u, 90_000);
     terminal.type('cat /state; echo "$WHERE-$((6*7))"\r');
-    await terminal.until(/broken\r?\nhere-42/u);
+    await terminal.until(/broken[\r\n]+here-42/u);
     terminal.type('exit\r');
     expect(await terminal.exited).toBe(8);
     await home.verify();

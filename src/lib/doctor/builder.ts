@@ -4,43 +4,24 @@ import { type KvmState, kvmState } from '../machine/acceleration.ts';
 import { findTool } from '../system/preflight.ts';
 import { asRoot, type Patient } from './patient.ts';
 
-/** What of the sandbox is no fault where a machine builds in its stead: findings by their names. */
-const OF_THE_SANDBOX: ReadonlySet<string> = new Set([
-  ...['bubblewrap', 'fuse2fs', 'uidmap', 'mount'],
-  ...['namespaces', 'user namespaces', 'loop devices', 'subordinate ids', 'id mapping', 'FUSE'],
-]);
-
-export interface ExaminedBuilder {
-  findings: Finding[];
-  /** Whether a build that asks for no builder has a virtual machine. */
-  isMachine: boolean;
-}
-
 /** Which builder `--builder auto` takes here and why, and how fast machines are. */
 export async function examineBuilder(
   patient: Patient,
   cacheDir: string,
   signal?: AbortSignal,
-): Promise<ExaminedBuilder> {
+): Promise<Finding[]> {
   const { kind, reason, faults } = await chooseBuilder('auto', signal);
   const machine = await examineMachine(cacheDir);
   if (faults.length > 0) {
     const mend = asRoot(patient, 'apt-get install qemu-system-x86');
     const detail = 'none: the sandbox does not work here, and there is no QEMU for a virtual machine';
-    return { findings: [fail('builder', detail, mend), ...machine], isMachine: false };
+    return [fail('builder', detail, mend), ...machine];
   }
   const detail =
     kind === 'sandbox'
       ? 'the sandbox: it works here, and is faster than a virtual machine'
       : `the virtual machine: ${reason ?? ''}`;
-  return { findings: [ok('builder', detail), ...machine], isMachine: kind === 'vm' };
-}
-
-/** Where builds have a machine, what the sandbox lacks is worth knowing and no fault. */
-export function forgiveSandbox(findings: readonly Finding[]): Finding[] {
-  return findings.map((finding) =>
-    finding.status === 'fail' && OF_THE_SANDBOX.has(finding.name) ? { ...finding, status: 'warn' } : finding,
-  );
+  return [ok('builder', detail), ...machine];
 }
 
 async function examineMachine(cacheDir: string): Promise<Finding[]> {

@@ -3,7 +3,7 @@ import { loadConfig } from '../config.ts';
 import { BangerError } from '../errors.ts';
 import type { Finding } from '../finding.ts';
 import { layoutOf } from '../layout.ts';
-import { examineBuilder, forgiveSandbox } from './builder.ts';
+import { examineBuilder } from './builder.ts';
 import type { Patient } from './patient.ts';
 import { examineSandbox } from './sandbox.ts';
 import { examineState } from './state.ts';
@@ -19,11 +19,10 @@ export async function examine(options: DoctorOptions = {}): Promise<Finding[]> {
   const config = await loadConfig({ stateDir: options.stateDir });
   const patient = whoAsks();
   const tools = await examineTools(patient, options.signal);
-  const sandbox = await examineSandbox(patient, options.signal);
-  const builder = await examineBuilder(patient, config.cacheDir, options.signal);
   return [
-    ...(builder.isMachine ? forgiveSandbox([...tools, ...sandbox]) : [...tools, ...sandbox]),
-    ...builder.findings,
+    ...tools,
+    ...(await examineSandbox(patient, options.signal)),
+    ...(await examineBuilder(patient, config.cacheDir, options.signal)),
     ...(await examineState(layoutOf(config.stateDir), patient)),
   ];
 }
