@@ -6,6 +6,7 @@ import { benchList } from './list.ts';
 import { type Bench, commandLine, type Ratio } from './measure.ts';
 import { benchPromoteOnExt4, benchPromoteOnXfs } from './promote.ts';
 import { benchStartup } from './startup.ts';
+import { benchBoot, benchVmBuilder, benchVmCreate } from './vm.ts';
 
 const REPOSITORY = resolve(import.meta.dirname, '../..');
 const CACHE = join(REPOSITORY, '.cache/bench');
@@ -16,6 +17,9 @@ const BENCHES: Readonly<Record<string, (bench: Bench) => Promise<Ratio[]>>> = {
   'promote-ext4': benchPromoteOnExt4,
   list: benchList,
   cache: (bench) => benchCache(bench, CACHE, REPOSITORY),
+  'vm-create': benchVmCreate,
+  boot: benchBoot,
+  'vm-builder': (bench) => benchVmBuilder(bench, CACHE),
   startup: (bench) => benchStartup(bench, REPOSITORY),
 };
 

@@ -7,14 +7,14 @@ import { type Bench, type Measured, measure, quote, type Ratio, ratio } from './
 
 const GIB = 1024 ** 3;
 
-interface Source {
+export interface Source {
   name: string;
   rootfs: string;
   kernel: string;
 }
 
 /** An ext4 image with a file of so many bytes in it. Random bytes stay allocated whatever copies them. */
-async function makeSource(
+export async function makeSource(
   directory: string,
   name: string,
   {

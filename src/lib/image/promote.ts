@@ -44,7 +44,8 @@ export interface PromoteOptions {
  */
 export async function promoteImage(workspace: Workspace, options: PromoteOptions): Promise<ImageRow> {
   const { ref, gate, progress, mendOf } = options;
-  const candidate = findUnmanaged(workspace, ref);
+  // Under the lock: what a killed command left goes first, also where this one is refused.
+  const candidate = await workspace.locked(() => findUnmanaged(workspace, ref));
   await checkSource(workspace, candidate, mendOf);
   readPackagesSidecar(candidate.rootfs_path);
   const { operation, decided } = await Operation.begin(workspace, () => reserve(workspace, options));

@@ -11,8 +11,8 @@ import { quote } from './step-script.ts';
 export type Carriage =
   /** The step sees it as it is now. */
   | 'read'
-  /** What the step makes of it is with the host when the step has ended; what the step removes from a directory stays. */
-  | 'merged'
+  /** What the step makes of it is with the host when the step has ended. */
+  | 'returned'
   /** It is the step's own: the host has it as the step left it when one of its own tools looks (`settle`). */
   | 'owned';
 
@@ -45,6 +45,31 @@ export interface Tape {
   /** In the guest. */
   device: string;
 }
+
+/**
+ * What a guest puts on the tape may be anything: it is unpacked where there is nothing yet, so that no link leads out, and takes
+ * the place of what was there when it is a file or directory as it was. Devices would be the host's.
+ */
+const TAKE_SCRIPT = `
+tape=$1 place=$2 kind=$3 owner=$4
+aside=$place.gone
+rm -rf -- "$aside"
+mkdir -m 700 -- "$aside" "$aside/new"
+tar -x -p --numeric-owner "$owner" -C "$aside/new" -f "$tape"
+case $kind in
+directory) new=$aside/new ;;
+*) new=$aside/new/\${place##*/} ;;
+esac
+find "$aside/new" '(' -type b -o -type c ')' -delete
+if [ -L "$new" ] || { [ "$kind" = directory ] && [ ! -d "$new" ]; } || { [ "$kind" = file ] && [ ! -f "$new" ]; }; then
+  echo "the machine gave back no $kind" >&2
+  rm -rf -- "$aside"
+  exit 1
+fi
+mv -T -- "$place" "$aside/old"
+mv -T -- "$new" "$place"
+rm -rf -- "$aside"
+`;
 
 export interface CopiesGround {
   channel: StepChannel;
@@ -92,8 +117,8 @@ export class GuestCopies {
   async stepEnded(): Promise<void> {
     for (const [source, copy] of this.#copies) {
       if (copy.carriage === 'owned') copy.isGuestNewer ||= await this.#hasChanged(copy);
-      if (copy.carriage === 'merged') await this.#pull(source, copy);
-      if (copy.carriage === 'merged' || (copy.carriage === 'read' && copy.isDirectory)) {
+      if (copy.carriage === 'returned') await this.#pull(source, copy);
+      if (copy.carriage === 'returned' || (copy.carriage === 'read' && copy.isDirectory)) {
         await this.#forget(source, copy);
       }
     }
@@ -141,15 +166,14 @@ dd if=${tape.device} bs=${BLOCK_BYTES} count=${blocks} 2>/dev/null | tar -x -p -
     return { carriage, path, isDirectory, identity, isGuestNewer: false };
   }
 
-  async #pull(source: string, { path, isDirectory, carriage }: Copy): Promise<void> {
+  async #pull(source: string, { path, isDirectory }: Copy): Promise<void> {
     const { channel, tools, tape } = this.#ground;
     const [directory, name] = isDirectory ? [path, '.'] : [dirname(path), `./${basename(path)}`];
     const write = `tar -c -f ${tape.device} -- ${quote(name)} && blockdev --flushbufs ${tape.device}`;
     await performOrFail(channel, `cd -- ${quote(directory)} && ${write}`);
-    if (isDirectory && carriage === 'owned') await tools.run('find', [source, '-mindepth', '1', '-delete']);
     const owner = tools.hasIds ? '--same-owner' : '--no-same-owner';
-    const into = isDirectory ? source : dirname(source);
-    await tools.run('tar', ['-x', '-p', '--numeric-owner', owner, '-C', into, '-f', tape.path]);
+    const kind = isDirectory ? 'directory' : 'file';
+    await tools.run('sh', ['-euc', TAKE_SCRIPT, 'take', tape.path, source, kind, owner]);
     this.#wipe();
   }
 

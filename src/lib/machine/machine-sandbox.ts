@@ -348,7 +348,7 @@ class MachineSandbox implements Sandbox {
       switch (mount.kind) {
         case 'bind': {
           const { source, writable } = mount;
-          place('deep', await this.#copies.bring(source, writable ? 'merged' : 'read'), target, writable);
+          place('deep', await this.#copies.bring(source, writable ? 'returned' : 'read'), target, writable);
           break;
         }
         case 'data':

@@ -5,6 +5,11 @@ import { endMark } from './step-agent.ts';
 /** How much of a script's input goes in a piece, in bytes: the guest starts a program for each. */
 const PIECE_BYTES = 256 * 1024;
 
+/** How much may be behind a mark, in bytes. */
+const STATUS_BYTES = 16;
+/** For what is none. */
+const NO_STATUS = 255;
+
 export interface ScriptOptions {
   /** What it reads on stdin, which is empty without; destroyed when it ends. A failure of this stream fails it. */
   input?: Readable;
@@ -113,8 +118,10 @@ class MarkedOutput {
       if (end !== -1) {
         const number = this.#rest.subarray(this.#mark.length, end).toString('latin1');
         this.#rest = this.#rest.subarray(end + 1);
-        return Number(number);
+        return /^\d{1,3}$/u.test(number) ? Number(number) : NO_STATUS;
       }
+      // Whoever knows the mark may write what he likes behind it.
+      if (at !== -1 && this.#rest.length > this.#mark.length + STATUS_BYTES) return NO_STATUS;
       const { done, value } = await this.#chunks.next();
       // The end of the machine is told by others, who know why.
       if (done) return new Promise(() => {});
