@@ -157,6 +157,13 @@ export const machineFlags = {
     max: 64,
     helpGroup: 'BOOT',
   }),
+  vmm: Flags.option({
+    description:
+      'who makes the machine that an image is booted in; Firecracker has KVM alone, and no network',
+    options: ['qemu', 'firecracker'] as const,
+    default: 'qemu',
+    helpGroup: 'BOOT',
+  })(),
   accel: Flags.option({
     description: 'who runs the guest: KVM, or QEMU by itself (tcg); auto tries KVM once a boot of the host',
     options: ['auto', 'kvm', 'tcg'] as const,

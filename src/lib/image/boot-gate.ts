@@ -1,10 +1,11 @@
 import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BangerError } from '../errors.ts';
-import { type Acceleration, chooseAccelerator } from '../machine/acceleration.ts';
+import type { Acceleration } from '../machine/acceleration.ts';
 import { type BootResult, boot } from '../machine/boot.ts';
 import { AGENT_BYTES, addBootAgent } from '../machine/boot-agent.ts';
 import type { Accelerator } from '../machine/qemu.ts';
+import { acceleratorFor, type Vmm } from '../machine/vmm.ts';
 import { removeDirectory } from '../recovery.ts';
 import { cloneFile } from '../system/clone.ts';
 import { growExt4 } from '../system/ext4.ts';
@@ -23,6 +24,7 @@ export interface BootTrial {
   memory: number;
   cpus: number;
   acceleration: Acceleration;
+  vmm: Vmm;
 }
 
 export interface BootGround {
@@ -53,7 +55,8 @@ export async function tryBoot(
 ): Promise<BootVerdict> {
   const { scratch, wasChecked, cacheDir, signal, onLine, note } = ground;
   const busybox = await findStaticBusybox();
-  const accelerator = await chooseAccelerator(trial.acceleration, { kernel, cacheDir, signal, notify: note });
+  const probing = { kernel, cacheDir, signal, notify: note };
+  const accelerator = await acceleratorFor(trial.vmm, trial.acceleration, probing);
   await mkdir(scratch, { mode: 0o700 });
   try {
     const disks: string[] = [];
@@ -71,7 +74,7 @@ export async function tryBoot(
     }
     const agent = await addBootAgent(disk, { busybox, checks: trial.checks, signal });
     const result = await boot({
-      ...{ kernel, initrd, agent, accelerator, signal, onLine },
+      ...{ kernel, initrd, agent, accelerator, signal, onLine, vmm: trial.vmm },
       ...{ memory: trial.memory, cpus: trial.cpus, timeoutMs: trial.timeoutMs },
       disks: disks.map((path) => ({ path })),
       // Its own network and nobody in it: what a guest waits for at boot it finds, and it reaches nothing.

@@ -1,5 +1,6 @@
 import { BangerError } from '../errors.ts';
 import type { Acceleration } from '../machine/acceleration.ts';
+import type { Vmm } from '../machine/vmm.ts';
 import { parseSize } from '../size.ts';
 import type { BootTrial } from './boot-gate.ts';
 import { parseDuration } from './duration.ts';
@@ -7,6 +8,7 @@ import { parseDuration } from './duration.ts';
 /** The flags of a machine, as they are typed. */
 export interface TypedMachine {
   accel: Acceleration;
+  vmm: Vmm;
   memory: string;
   cpus: number;
 }
@@ -29,12 +31,17 @@ export function bootTrial(typed: TypedTrial): BootTrial {
 }
 
 /** What a machine has. @throws BangerError `usage` */
-export function machineFrom({ memory, cpus, accel }: TypedMachine): Omit<BootTrial, 'checks' | 'timeoutMs'> {
-  return { memory: parseMemory(memory), cpus, acceleration: accel };
+export function machineFrom({
+  memory,
+  cpus,
+  accel,
+  vmm,
+}: TypedMachine): Omit<BootTrial, 'checks' | 'timeoutMs'> {
+  return { memory: parseMemory(memory), cpus, acceleration: accel, vmm };
 }
 
 /** Bytes. */
-export function parseMemory(text: string): number {
+function parseMemory(text: string): number {
   const bytes = parseSize(text);
   if (bytes >= LEAST_MEMORY) return bytes;
   throw new BangerError('usage', `a machine with ${text} of memory boots nothing`, {

@@ -1,7 +1,8 @@
 import { StringDecoder } from 'node:string_decoder';
 import { type BootAgent, PORT_NAME } from './boot-agent.ts';
 import { type GuestReport, GuestReports } from './guest-report.ts';
-import { type MachineOptions, startMachine } from './qemu.ts';
+import type { MachineOptions } from './qemu.ts';
+import { startWith, type Vmm } from './vmm.ts';
 
 /** How long each part of a boot took, in milliseconds of the guest's own clock. */
 export interface BootPhases {
@@ -37,6 +38,7 @@ export interface BootOptions
     MachineOptions,
     'kernel' | 'initrd' | 'disks' | 'memory' | 'cpus' | 'accelerator' | 'network' | 'signal'
   > {
+  vmm: Vmm;
   agent: BootAgent;
   timeoutMs: number;
   /** Each line of the console. */
@@ -51,7 +53,7 @@ const LINE_BYTES = 8 * 1024;
  * written to.
  */
 export async function boot(options: BootOptions): Promise<BootResult> {
-  const { agent, timeoutMs, signal, onLine, ...machineOptions } = options;
+  const { vmm, agent, timeoutMs, signal, onLine, ...machineOptions } = options;
   const result: BootResult = {
     reached: 'nothing',
     ended: null,
@@ -69,7 +71,7 @@ export async function boot(options: BootOptions): Promise<BootResult> {
   const fromConsole = reports.stream();
   const lines = lineSplitter(onLine, agent.token);
   const timeout = AbortSignal.timeout(timeoutMs);
-  const machine = await startMachine({
+  const machine = await startWith(vmm, {
     ...machineOptions,
     commandLine: ['root=/dev/vda', 'rw', `init=${agent.init}`],
     channels: [PORT_NAME],

@@ -37,7 +37,7 @@ export async function readKernelContent(
   const file = openRegular(path);
   const marks = new Set<string>();
   try {
-    const packed = await search(await contentOf(file, signal), wanted, marks);
+    const packed = await search(await unpackKernel(file, signal), wanted, marks);
     return { config: packed === null ? null : unpackConfig(packed), marks };
   } catch (error) {
     signal?.throwIfAborted();
@@ -56,7 +56,14 @@ function unpackConfig(packed: Buffer): string {
   return gunzipSync(end === -1 ? packed : packed.subarray(0, end), options).toString('latin1');
 }
 
-async function contentOf(file: RegularFile, signal: AbortSignal | undefined): Promise<AsyncIterable<Buffer>> {
+/**
+ * What a kernel is once it is unpacked: of a bzImage the ELF file (vmlinux) in it, of another file that itself.
+ * @throws BangerError `corrupt`; `preflight_failed` for want of a tool
+ */
+export async function unpackKernel(
+  file: RegularFile,
+  signal: AbortSignal | undefined,
+): Promise<AsyncIterable<Buffer>> {
   const start = payloadOf(file);
   const format = start === 0 ? null : initrdFormatOf(file.readAt(start, MARK_BYTES));
   const pieces = piecesFrom(file, start, signal);

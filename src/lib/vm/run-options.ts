@@ -1,4 +1,4 @@
-import { parseMemory, type TypedMachine } from '../image/boot-trial.ts';
+import { machineFrom, type TypedMachine } from '../image/boot-trial.ts';
 import { parseDuration } from '../image/duration.ts';
 import { type ConsoleOptions, showConsole } from '../machine/console.ts';
 import { guestCommand } from './command-line.ts';
@@ -16,9 +16,7 @@ export interface TypedRun extends TypedMachine {
  */
 export function runOptions(typed: TypedRun, command: readonly string[], console: ConsoleOptions): RunOptions {
   return {
-    memory: parseMemory(typed.memory),
-    cpus: typed.cpus,
-    acceleration: typed.accel,
+    ...machineFrom(typed),
     sshPort: typed['ssh-port'],
     timeoutMs: parseDuration(typed.timeout),
     command: guestCommand(command),

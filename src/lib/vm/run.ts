@@ -5,7 +5,8 @@ import { PreflightError } from '../errors.ts';
 import { newId, shortId } from '../id.ts';
 import { findImage } from '../image/find.ts';
 import { checkBootSet } from '../image/requirements.ts';
-import { type Acceleration, chooseAccelerator } from '../machine/acceleration.ts';
+import type { Acceleration } from '../machine/acceleration.ts';
+import { acceleratorFor } from '../machine/vmm.ts';
 import { assertImageFree, assertVmFree, Operation, type OperationPlan } from '../operation.ts';
 import { imageById } from '../store/images.ts';
 import type { ImageRow } from '../store/schema.ts';
@@ -17,7 +18,7 @@ import { findVm } from './find.ts';
 import { choosePort, requireSessionTools, runSession, type SessionOptions } from './session.ts';
 
 export interface RunOptions
-  extends Pick<SessionOptions, 'memory' | 'cpus' | 'command' | 'timeoutMs' | 'show'> {
+  extends Pick<SessionOptions, 'memory' | 'cpus' | 'vmm' | 'command' | 'timeoutMs' | 'show'> {
   acceleration: Acceleration;
   sshPort?: number | undefined;
 }
@@ -87,8 +88,8 @@ interface Reserved {
 
 type Begun = Reserved & { operation: Operation };
 
-async function begin(workspace: Workspace, { command }: RunOptions, reserve: () => Reserved): Promise<Begun> {
-  await requireSessionTools(command);
+async function begin(workspace: Workspace, options: RunOptions, reserve: () => Reserved): Promise<Begun> {
+  await requireSessionTools(options);
   const { operation, decided } = await Operation.begin(workspace, reserve);
   return { ...decided, operation };
 }
@@ -120,10 +121,11 @@ async function run(
   const { signal } = operation;
   const { kernel_path: kernel, initrd_path: initrd } = image;
   const ground = { kernel, cacheDir: config.cacheDir, signal, notify };
-  const accelerator = await chooseAccelerator(acceleration, ground);
+  const accelerator = await acceleratorFor(options.vmm, acceleration, ground);
   const hasCommand = options.command.length > 0;
   // Others want to get into one that has a name.
-  const sshPort = await choosePort(wanted, hasCommand || !options.isThrownAway);
+  const isReached = options.vmm === 'qemu' && (hasCommand || !options.isThrownAway);
+  const sshPort = await choosePort(wanted, isReached);
   if (!options.isThrownAway) store.write(() => setSshPort(store, vm.id, sshPort));
   operation.enterStage('run');
   if (hasCommand)
@@ -131,7 +133,7 @@ async function run(
   const disks = hasWorkDisk ? [VM_FILES.rootfs, VM_FILES.work] : [VM_FILES.rootfs];
   const status = await runSession({
     ...session,
-    ...{ kernel, initrd, accelerator, signal, sshPort },
+    ...{ kernel, initrd, accelerator, signal, sshPort, tell: notify },
     name: options.isThrownAway ? image.name : vm.name,
     disks: disks.map((file) => ({ path: join(directory, file) })),
     privateKey: config.sshKeyPath,

@@ -1,8 +1,8 @@
 import { BangerError, PreflightError } from '../errors.ts';
 import { attachConsole } from '../machine/console.ts';
 import type { Accelerator, MachineDisk, RunningMachine } from '../machine/qemu.ts';
-import { startMachine } from '../machine/qemu.ts';
 import { shutDown } from '../machine/shutdown.ts';
+import { startWith, VMM_PROGRAMS, type Vmm } from '../machine/vmm.ts';
 import { isTerminal } from '../output.ts';
 import { freePort } from '../system/free-port.ts';
 import { findTool } from '../system/preflight.ts';
@@ -20,6 +20,7 @@ export interface SessionOptions {
   memory: number;
   cpus: number;
   accelerator: Accelerator;
+  vmm: Vmm;
   /** A port of the loopback address that leads to the guest's SSH server. */
   sshPort: number | null;
   /** What runs in the guest; an empty one: its console is ours. */
@@ -30,6 +31,8 @@ export interface SessionOptions {
   knownHosts: string;
   /** Whether the disks are thrown away: then nobody waits until the guest has written to them. */
   isThrownAway: boolean;
+  /** Something that a user should know now. */
+  tell: (message: string) => void;
   /** Where the console is shown when it is ours. */
   show: (bytes: Buffer) => void;
   signal: AbortSignal;
@@ -39,13 +42,22 @@ export interface SessionOptions {
 const LAST_LINES = 10;
 
 /** @throws PreflightError where what a session needs is not installed */
-export async function requireSessionTools(command: readonly string[]): Promise<void> {
-  const tools: [tool: string, debianPackage: string][] = [['qemu-system-x86_64', 'qemu-system-x86']];
-  if (command.length > 0) tools.push(['ssh', 'openssh-client']);
+export async function requireSessionTools({
+  vmm,
+  command,
+  sshPort,
+}: Pick<SessionOptions, 'vmm' | 'command'> & { sshPort?: number | undefined }): Promise<void> {
+  const { program, mend: install } = VMM_PROGRAMS[vmm];
+  const tools: [tool: string, mend: string][] = [[program, install]];
+  if (command.length > 0) tools.push(['ssh', 'apt-get install openssh-client']);
   const faults = [];
-  for (const [tool, debianPackage] of tools) {
+  for (const [tool, mend] of tools) {
     if ((await findTool(tool)) !== null) continue;
-    faults.push({ message: `${tool} is not installed`, mend: `apt-get install ${debianPackage}` });
+    faults.push({ message: `${tool} is not installed`, mend });
+  }
+  if (vmm === 'firecracker' && (command.length > 0 || sshPort !== undefined)) {
+    const message = 'Firecracker has no network that needs no root: nobody gets in by SSH';
+    faults.push({ message, mend: 'boot with QEMU: --vmm qemu' });
   }
   if (faults.length > 0) throw new PreflightError('machine', faults);
 }
@@ -65,7 +77,7 @@ export async function runSession(options: SessionOptions): Promise<number | null
   // What is kept is written to the disks before the guest ends: that is asked for, not forced.
   const power = new AbortController();
   let said = '';
-  const machine = await startMachine({
+  const machine = await startWith(options.vmm, {
     ...machineOf(options),
     channels: 'monitor',
     signal: power.signal,
@@ -75,14 +87,15 @@ export async function runSession(options: SessionOptions): Promise<number | null
     },
   });
   const end = async (): Promise<void> => {
-    if (isThrownAway) machine.cutPower();
+    // Where there is no monitor nobody can be asked.
+    if (isThrownAway || machine.channels.length === 0) machine.cutPower();
     else await shutDown(machine);
   };
   const onAbort = (): void => void end();
   signal.addEventListener('abort', onAbort, { once: true });
   if (signal.aborted) onAbort();
   try {
-    if (command.length === 0) return await ownConsole(machine, signal);
+    if (command.length === 0) return await ownConsole(machine, options);
     return await runCommand(machine, options, () => said);
   } finally {
     await end();
@@ -101,13 +114,15 @@ function machineOf(options: SessionOptions) {
   };
 }
 
-async function ownConsole(machine: RunningMachine, signal: AbortSignal): Promise<null> {
+async function ownConsole(machine: RunningMachine, { vmm, signal }: SessionOptions): Promise<null> {
   const console = attachConsole(machine);
   try {
     const ended = await machine.exited;
     signal.throwIfAborted();
     // 137: its power was cut, by us.
-    if (![0, 137].includes(ended.exitCode)) throw toolFailed('qemu-system-x86_64', { ...ended, stdout: '' });
+    if (![0, 137].includes(ended.exitCode)) {
+      throw toolFailed(VMM_PROGRAMS[vmm].program, { ...ended, stdout: '' });
+    }
     return null;
   } finally {
     console.detach();
@@ -116,7 +131,7 @@ async function ownConsole(machine: RunningMachine, signal: AbortSignal): Promise
 
 async function runCommand(
   machine: RunningMachine,
-  { name, sshPort, command, timeoutMs, privateKey, knownHosts, signal }: SessionOptions,
+  { name, sshPort, command, timeoutMs, privateKey, knownHosts, tell, signal }: SessionOptions,
   said: () => string,
 ): Promise<number> {
   if (sshPort === null) throw new Error('a command goes through a port');
@@ -126,6 +141,7 @@ async function runCommand(
     left.abort();
     return ended;
   });
+  const startedAt = performance.now();
   const answers = await waitForSsh(sshPort, AbortSignal.any([signal, left.signal, timeout]));
   signal.throwIfAborted();
   if (!answers) {
@@ -141,6 +157,7 @@ async function runCommand(
       hints: ['look at its console: banger vm run without a command', 'allow more time: --timeout 5m'],
     });
   }
+  tell(`${name} answers after ${formatDuration(performance.now() - startedAt)}`);
   const target = { port: sshPort, privateKey, knownHosts };
   const ran = await sshTo(target, command, { isTerminal: isTerminal(0), signal });
   signal.throwIfAborted();

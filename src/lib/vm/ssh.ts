@@ -21,7 +21,7 @@ export async function sshToVm(
   if (!vm.running || vm.ssh_port === null) {
     throw new BangerError('conflict', `VM ${vm.name} does not run`, { hints: [`banger vm run ${vm.name}`] });
   }
-  await requireSessionTools(['ssh']);
+  await requireSessionTools({ vmm: 'qemu', command: ['ssh'] });
   const { layout, config } = readings;
   const target = {
     port: vm.ssh_port,
