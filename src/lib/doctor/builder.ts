@@ -1,6 +1,7 @@
 import { type Finding, fail, ok, warn } from '../finding.ts';
 import { chooseBuilder } from '../image/builder.ts';
 import { type KvmState, kvmState } from '../machine/acceleration.ts';
+import { VMM_PROGRAMS } from '../machine/vmm.ts';
 import { findTool } from '../system/preflight.ts';
 import { asRoot, type Patient } from './patient.ts';
 
@@ -13,7 +14,7 @@ export async function examineBuilder(
   const { kind, reason, faults } = await chooseBuilder('auto', signal);
   const machine = await examineMachine(cacheDir);
   if (faults.length > 0) {
-    const mend = asRoot(patient, 'apt-get install qemu-system-x86');
+    const mend = asRoot(patient, VMM_PROGRAMS.qemu.mend);
     const detail = 'none: the sandbox does not work here, and there is no QEMU for a virtual machine';
     return [fail('builder', detail, mend), ...machine];
   }
@@ -25,7 +26,7 @@ export async function examineBuilder(
 }
 
 async function examineMachine(cacheDir: string): Promise<Finding[]> {
-  if ((await findTool('qemu-system-x86_64')) === null) return [];
+  if ((await findTool(VMM_PROGRAMS.qemu.program)) === null) return [];
   return [kvmFinding(kvmState(cacheDir))];
 }
 

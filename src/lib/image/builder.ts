@@ -5,6 +5,7 @@ import { withVolume } from '../ext4/volume.ts';
 import { type Acceleration, chooseAccelerator } from '../machine/acceleration.ts';
 import type { StepMachine } from '../machine/machine-sandbox.ts';
 import { ModuleTree } from '../machine/module-tree.ts';
+import { VMM_PROGRAMS } from '../machine/vmm.ts';
 import { findTool } from '../system/preflight.ts';
 import type { Sandbox } from '../system/sandbox.ts';
 import { checkSandbox, checkSandboxTools } from '../system/sandbox-requirements.ts';
@@ -61,8 +62,8 @@ export async function chooseBuilder(
 }
 
 async function machineFaults(): Promise<Fault[]> {
-  if ((await findTool('qemu-system-x86_64')) !== null) return [];
-  return [{ message: 'qemu-system-x86_64 is not installed', mend: 'apt-get install qemu-system-x86' }];
+  const { program, mend } = VMM_PROGRAMS.qemu;
+  return (await findTool(program)) === null ? [{ message: `${program} is not installed`, mend }] : [];
 }
 
 export interface BuilderGround {

@@ -4,7 +4,7 @@ import { basename, dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { toolFailed } from '../system/process.ts';
 import type { HostTools } from './host-tools.ts';
-import type { StepChannel } from './step-channel.ts';
+import type { ScriptOptions, StepChannel } from './step-channel.ts';
 import { quote } from './step-script.ts';
 
 /** How a file or directory of the host is for a step. */
@@ -211,11 +211,10 @@ dd if=${tape.device} bs=${BLOCK_BYTES} count=${blocks} 2>/dev/null | tar -x -p -
 export async function performOrFail(
   channel: StepChannel,
   script: string,
-  { input, onOutput }: Parameters<StepChannel['perform']>[1] = {},
+  { onOutput }: Pick<ScriptOptions, 'onOutput'> = {},
 ): Promise<void> {
   const said: Buffer[] = [];
   const exitCode = await channel.perform(script, {
-    ...(input === undefined ? {} : { input }),
     onOutput(bytes, stream) {
       if (stream === 'stderr') said.push(Buffer.from(bytes));
       return onOutput?.(bytes, stream);

@@ -8,22 +8,8 @@ export function endMark(token: string): Buffer {
 
 /** Programs of the agent and of the scripts that it is given. */
 export const STEP_APPLETS: readonly string[] = [
-  ...[
-    'blockdev',
-    'chmod',
-    'chown',
-    'env',
-    'find',
-    'fstrim',
-    'head',
-    'hostname',
-    'ip',
-    'ln',
-    'mkfifo',
-    'mknod',
-    'mv',
-  ],
-  ...['printf', 'readlink', 'rm', 'rmdir', 'setsid', 'stat', 'tar', 'touch', 'unshare'],
+  ...['blockdev', 'chmod', 'env', 'find', 'fstrim', 'head', 'hostname', 'ip', 'ln', 'mkfifo', 'mknod'],
+  ...['readlink', 'rm', 'rmdir', 'setsid', 'tar', 'unshare'],
 ];
 
 /**

@@ -65,6 +65,8 @@ tidy() {
     if [ -d "$path" ]; then rmdir -- "$path" 2>/dev/null; elif [ ! -s "$path" ]; then rm -f -- "$path"; fi
     made=$((made - 1))
   done
+  rm -rf -- ${OWN_TMP}
+  rm -f -- ${[INNER, ...files.map(({ path }) => path)].map(quote).join(' ')}
 }
 ${GUEST_PATHS}
 # Sets found to where something is to be mounted, which is a directory or a file; false where it cannot be there.
@@ -99,8 +101,6 @@ ${session}unshare -m -p -f -u -i${network === 'none' ? ' -n' : ''} sh ${INNER}${
 status=$?
 [ ! -f ${STATUS} ] || status=$(cat ${STATUS})
 tidy
-rm -rf -- ${OWN_TMP}
-rm -f -- ${[INNER, ...files.map(({ path }) => path)].map(quote).join(' ')}
 exit "$status"
 `;
 }
